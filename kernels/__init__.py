@@ -1,0 +1,173 @@
+"""Convolutions and pools on arrays: one signature for every implementation, which is picked per call.
+
+    conv(x, w, *, spec) -> y                        conv_input(g, w, *, spec) -> gx     conv_weight(x, g, *, spec) -> gw
+    max_pool(x, *, spec) -> y, indices              gather(x, indices, *, spec)         scatter(g, indices, *, spec)
+    avg_pool(x, *, spec) -> y                       avg_pool_input(g, *, spec) -> gx
+    unfold(x, *, spec) -> cols                      fold(cols, *, spec) -> x
+
+x is (N, C, *spec.input), y and g are (N, O, *spec.output), w is spec.weight_shape; `reference` defines each of them.
+`spec` is a ConvSpec, or for pools a PoolSpec. Arguments are never modified; results never share memory with them.
+
+An implementation is a module with some or all of these functions and a line in `IMPLEMENTATIONS`.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from math import prod
+from types import ModuleType, TracebackType
+from typing import Any
+
+from .arrays import Array
+from .spec import ConvSpec, PoolSpec, normalise_padding
+
+__all__ = [
+    "ConvSpec",
+    "PoolSpec",
+    "available",
+    "avg_pool",
+    "avg_pool_input",
+    "conv",
+    "conv_input",
+    "conv_weight",
+    "fold",
+    "gather",
+    "max_pool",
+    "normalise_padding",
+    "scatter",
+    "unfold",
+    "use",
+]
+
+# Name -> when to choose it unasked, given (function name, first array, spec). The first that says yes, and has the
+# function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
+IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
+    "im2col": lambda function, array, spec: True,
+    "reference": lambda function, array, spec: False,
+}
+
+_chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=None)
+
+
+class use:
+    """Compute with the implementation `name` from now on in this thread, or inside a `with` block.
+
+    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks.
+    Raises ValueError for an unknown name.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        if name == "auto":
+            name = None
+        if name is not None and name not in IMPLEMENTATIONS:
+            raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
+        self._previous = _chosen.get()
+        _chosen.set(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _chosen.set(self._previous)
+
+
+def available() -> list[str]:
+    """Names of the implementations whose packages are installed."""
+    return [name for name in IMPLEMENTATIONS if _module(name) is not None]
+
+
+@cache
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module("." + name, __name__)
+    except ModuleNotFoundError:
+        return None
+
+
+def _pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[..., Any]:
+    name = _chosen.get()
+    if name is not None:
+        module = _module(name)
+        if module is None:
+            raise ModuleNotFoundError(f"kernel implementation {name!r} needs a package that is not installed")
+        found = getattr(module, function, None)
+        if found is not None:
+            return found
+    for candidate, chooses in IMPLEMENTATIONS.items():
+        if chooses(function, array, spec):
+            found = getattr(_module(candidate), function, None)
+            if found is not None:
+                return found
+    raise NotImplementedError(f"no kernel implementation has {function} for {type(array).__name__} {array.dtype}")
+
+
+def _expect(function: str, name: str, array: Array, shape: tuple[int, ...]) -> None:
+    # Implementations address memory by the spec: an array of another shape must not reach them.
+    if array.shape != shape:
+        raise ValueError(f"{function}: {name} has shape {array.shape}, its spec expects {shape}")
+
+
+def conv(x: Array, w: Array, *, spec: ConvSpec) -> Array:
+    """y[n, o, p] = sum over c, k of x[n, c, p * stride + k * dilation - low] * w[o, c, k]."""
+    _expect("conv", "x", x, spec.input_shape(len(x)))
+    _expect("conv", "w", w, spec.weight_shape)
+    return _pick("conv", x, spec)(x, w, spec=spec)
+
+
+def conv_input(g: Array, w: Array, *, spec: ConvSpec) -> Array:
+    """conv's adjoint in x, (N, O, *output) -> (N, C, *input); with ConvSpec.transposed, the transposed convolution."""
+    _expect("conv_input", "g", g, spec.output_shape(len(g)))
+    _expect("conv_input", "w", w, spec.weight_shape)
+    return _pick("conv_input", g, spec)(g, w, spec=spec)
+
+
+def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
+    """conv's adjoint in w: (N, C, *input), (N, O, *output) -> (O, C / groups, *kernel)."""
+    _expect("conv_weight", "x", x, spec.input_shape(len(x)))
+    _expect("conv_weight", "g", g, spec.output_shape(len(x)))
+    return _pick("conv_weight", x, spec)(x, g, spec=spec)
+
+
+def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
+    """Largest element of each window, and its flat spatial position (int64). Ties go to the first, NaN wins."""
+    _expect("max_pool", "x", x, (*x.shape[:2], *spec.input))
+    return _pick("max_pool", x, spec)(x, spec=spec)
+
+
+def gather(x: Array, indices: Array, *, spec: PoolSpec) -> Array:
+    """x (N, C, *input) at flat spatial `indices` (N, C, *any), which must be in range."""
+    _expect("gather", "x", x, (*indices.shape[:2], *spec.input))
+    return _pick("gather", x, spec)(x, indices, spec=spec)
+
+
+def scatter(g: Array, indices: Array, *, spec: PoolSpec) -> Array:
+    """Zeros (N, C, *input) with g added at flat spatial `indices`, as often as they occur: gather's adjoint."""
+    _expect("scatter", "g", g, indices.shape)
+    return _pick("scatter", g, spec)(g, indices, spec=spec)
+
+
+def avg_pool(x: Array, *, spec: PoolSpec) -> Array:
+    """Mean of each window, over the elements that `spec` counts."""
+    _expect("avg_pool", "x", x, (*x.shape[:2], *spec.input))
+    return _pick("avg_pool", x, spec)(x, spec=spec)
+
+
+def avg_pool_input(g: Array, *, spec: PoolSpec) -> Array:
+    """avg_pool's adjoint: (N, C, *output) -> (N, C, *input)."""
+    _expect("avg_pool_input", "g", g, (*g.shape[:2], *spec.output))
+    return _pick("avg_pool_input", g, spec)(g, spec=spec)
+
+
+def unfold(x: Array, *, spec: ConvSpec) -> Array:
+    """Windows of x as columns: (N, C, *input) -> (N, C * prod(kernel), prod(output)), laid out as in torch."""
+    _expect("unfold", "x", x, spec.input_shape(len(x)))
+    return _pick("unfold", x, spec)(x, spec=spec)
+
+
+def fold(cols: Array, *, spec: ConvSpec) -> Array:
+    """Columns added back into their windows' places: unfold's adjoint."""
+    _expect("fold", "cols", cols, (len(cols), spec.in_channels * prod(spec.kernel), prod(spec.output)))
+    return _pick("fold", cols, spec)(cols, spec=spec)

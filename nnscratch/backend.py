@@ -1,0 +1,178 @@
+"""Where arrays live: NumPy or CuPy, decided by the array itself; dtypes; random generators.
+
+NumPy functions and ufuncs called on a CuPy array run on its device by NumPy's protocols, so `np.exp(x)` is right for both.
+Only *creation* has to ask: `array_module(x).zeros(...)`.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+float16, float32, float64 = np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64)
+int8, int16, int32, int64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
+uint8, bool_ = np.dtype(np.uint8), np.dtype(np.bool_)
+
+_default_dtype = float32
+
+# Like torch, ops are silent about inf and nan (anomaly mode finds them). np.errstate would say so at 1 us an op; setting the same
+# context variable directly costs a tenth of that.
+try:
+    from numpy._core._multiarray_umath import _extobj_contextvar as _float_errors
+    from numpy._core._multiarray_umath import _make_extobj
+
+    _ignore = _make_extobj(all="ignore")
+
+    def ignore_float_errors() -> Any:
+        """Silence NumPy's floating-point warnings in this context; returns the token for `restore_float_errors`."""
+        return _float_errors.set(_ignore)
+
+    restore_float_errors = _float_errors.reset
+except ImportError:  # a NumPy without these names
+
+    def ignore_float_errors() -> Any:
+        return np.seterr(all="ignore")
+
+    def restore_float_errors(token: Any) -> None:
+        np.seterr(**token)
+
+
+
+def array_module(*arrays: Any):
+    """The module (numpy or cupy) that owns the given arrays; NumPy when there are none."""
+    cupy = sys.modules.get("cupy")
+    if cupy is not None and any(isinstance(a, cupy.ndarray) for a in arrays):
+        return cupy
+    return np
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` is a NumPy or CuPy array (NumPy scalars are not)."""
+    if isinstance(x, np.ndarray):
+        return True
+    cupy = sys.modules.get("cupy")
+    return cupy is not None and isinstance(x, cupy.ndarray)
+
+
+def device_of(array: Any) -> str:
+    """'cpu', or 'cuda:<index>' for a CuPy array."""
+    return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+
+
+def to_device(array: Any, device: str) -> Any:
+    """The array on `device` ('cpu', 'cuda', 'cuda:1'); itself when it is there already."""
+    name, _, index = str(device).partition(":")
+    if name == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    if name != "cuda":
+        raise ValueError(f"unknown device {device!r}: expected 'cpu', 'cuda' or 'cuda:<index>'")
+    try:
+        import cupy
+    except ImportError:
+        raise RuntimeError(
+            "device 'cuda' needs CuPy: install nnscratch[cuda13] (or [cuda12] for older drivers)"
+        ) from None
+    if not cupy.is_available():
+        raise RuntimeError("device 'cuda' was asked for, but CuPy finds no usable GPU")
+    with cupy.cuda.Device(int(index or 0)):
+        return cupy.asarray(array)
+
+
+def get_default_dtype() -> np.dtype:
+    """The dtype given to Python floats and to new parameters (float32 unless changed)."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Set the dtype of Python floats and new parameters; a floating-point dtype is required."""
+    global _default_dtype
+    dtype = np.dtype(dtype)
+    if dtype.kind != "f":
+        raise TypeError(f"set_default_dtype: expected a floating-point dtype, got {dtype}")
+    _default_dtype = dtype
+
+
+@contextmanager
+def default_dtype(dtype: Any):
+    """`with default_dtype(nnscratch.float64): ...`: the default dtype inside the block."""
+    before = _default_dtype
+    set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        set_default_dtype(before)
+
+
+class Generator:
+    """A seedable, saveable stream of random numbers (Philox 4x64, Salmon et al. 2011, counter-based).
+
+    `Generator(seed)`; `manual_seed(seed)` restarts it; `get_state()` is a JSON-serialisable dict that `set_state()` takes back.
+    `numpy` is the `numpy.random.Generator` that draws.
+    """
+
+    def __init__(self, seed: int | None = None):
+        self.manual_seed(int(np.random.SeedSequence().entropy % 2**63) if seed is None else seed)
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Restart the stream from `seed` (a non-negative integer) and return self."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ValueError(f"seed: expected a non-negative integer, got {seed!r}")
+        self._seed = int(seed)
+        self.numpy = np.random.Generator(np.random.Philox(self._seed))
+        return self
+
+    def initial_seed(self) -> int:
+        """The seed the stream was last started from."""
+        return self._seed
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything needed to continue the stream, as plain numbers and lists."""
+        state = self.numpy.bit_generator.state
+        inner = {k: [int(v) for v in values] for k, values in state["state"].items()}
+        return {
+            "seed": self._seed,
+            "state": inner,
+            "buffer": [int(v) for v in state["buffer"]],
+            "buffer_pos": int(state["buffer_pos"]),
+            "has_uint32": int(state["has_uint32"]),
+            "uinteger": int(state["uinteger"]),
+        }
+
+    def set_state(self, state: dict[str, Any]) -> Generator:
+        """Continue from what `get_state` returned; returns self."""
+        try:
+            self.manual_seed(state["seed"])
+            self.numpy.bit_generator.state = {
+                "bit_generator": "Philox",
+                "state": {k: np.array(v, np.uint64) for k, v in state["state"].items()},
+                "buffer": np.array(state["buffer"], np.uint64),
+                "buffer_pos": state["buffer_pos"],
+                "has_uint32": state["has_uint32"],
+                "uinteger": state["uinteger"],
+            }
+        except (KeyError, TypeError, AttributeError) as fault:
+            raise ValueError(f"set_state: not a generator state: {fault!r} (expected what get_state() returned)") from None
+        return self
+
+    def __repr__(self) -> str:
+        return f"Generator(seed={self._seed})"
+
+
+default_generator = Generator(0)
+
+
+def manual_seed(seed: int) -> Generator:
+    """Restart the default generator, from which dropout, noise and initial weights are drawn; returns it."""
+    return default_generator.manual_seed(seed)
+
+
+def generator_or_default(generator: Generator | None) -> Generator:
+    """`generator`, or the default one for None."""
+    if generator is None:
+        return default_generator
+    if not isinstance(generator, Generator):
+        raise TypeError(f"generator: expected nnscratch.Generator or None, got {type(generator).__name__}")
+    return generator

@@ -1,0 +1,60 @@
+"""Where data files are found: a given folder, NNSCRATCH_DATA, the user's cache; last, a download with a checksum."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .files import DataError
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for downloaded data."""
+    import pooch
+
+    return Path(pooch.os_cache("nnscratch"))
+
+
+def search_folders(folder: str, root: str | os.PathLike | None) -> list[Path]:
+    """Where files of the data set `folder` may lie, in the order they are looked for."""
+    bases = [Path(base) for base in (root, os.environ.get("NNSCRATCH_DATA")) if base]
+    bases.append(cache_folder())
+    return [place for base in bases for place in (base / folder, base)]
+
+
+def find_file(
+    folder: str,
+    names: Sequence[str],
+    *,
+    root: str | os.PathLike | None = None,
+    url: str | None = None,
+    known_hash: str | None = None,
+    download: bool = True,
+) -> Path:
+    """The first existing file called one of `names` in `search_folders`; else names[0], downloaded from `url`.
+
+    A download goes to `root` (the cache folder without one) and must have the checksum `known_hash`.
+    Raises DataError that lists the places looked in, the reason, and how to provide the file.
+    """
+    places = search_folders(folder, root)
+    for place in places:
+        for name in names:
+            if (place / name).is_file():
+                return place / name
+    if url is None or not download:
+        reason = "it was not to be downloaded"
+    else:
+        import pooch
+
+        target = (Path(root) if root else cache_folder()) / folder
+        try:
+            return Path(pooch.retrieve(url, known_hash=known_hash, fname=names[0], path=target, progressbar=False))
+        except (
+            Exception
+        ) as fault:  # no network, refused, wrong checksum: urllib3, requests and pooch each have their own
+            reason = f"downloading it from {url} failed: {fault}"
+    raise DataError(
+        f"{folder}: {' or '.join(names)} was not found in {', '.join(map(str, places))}; {reason}. "
+        f"Put the file into one of these folders, or set NNSCRATCH_DATA to a folder that holds {folder}/{names[0]}"
+    )
