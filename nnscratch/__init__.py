@@ -1,19 +1,54 @@
-"""nnscratch: deep learning from scratch on NumPy arrays."""
+"""nnscratch: deep learning from scratch on NumPy and CuPy arrays, small enough to read and exact enough to test gradients with."""
 
+# isort: off
+from .tensor import (
+    Tensor,
+    as_tensor,
+    from_dlpack,
+    from_numpy,
+    is_tensor,
+    tensor,
+    to_numpy,
+)  # first: the engine builds on it
+
+# isort: on
 from .autograd import (
+    AnomalyError,
+    anomaly_mode,
     backward,
+    checkpoint,
     defvjp,
     enable_grad,
     fused,
     grad,
+    hessian,
+    hvp,
     inference_mode,
     is_grad_enabled,
+    jacobian,
+    jvp,
     no_grad,
     nondifferentiable,
     primitive,
     set_grad_enabled,
+    vjp,
 )
-from .backend import *  # noqa: F403
-from .backend import Generator, get_default_dtype, manual_seed, set_default_dtype
+from .backend import (
+    Generator,
+    bool_,
+    default_dtype,
+    float16,
+    float32,
+    float64,
+    get_default_dtype,
+    int8,
+    int16,
+    int32,
+    int64,
+    manual_seed,
+    set_default_dtype,
+    uint8,
+)
 from .ops import *  # noqa: F403
-from .tensor import Tensor, as_tensor, from_dlpack, from_numpy, is_tensor, tensor, to_numpy
+
+__version__ = "0.1.0"

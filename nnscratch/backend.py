@@ -40,7 +40,6 @@ except ImportError:  # a NumPy without these names
         np.seterr(**token)
 
 
-
 def array_module(*arrays: Any):
     """The module (numpy or cupy) that owns the given arrays; NumPy when there are none."""
     cupy = sys.modules.get("cupy")
@@ -72,9 +71,7 @@ def to_device(array: Any, device: str) -> Any:
     try:
         import cupy
     except ImportError:
-        raise RuntimeError(
-            "device 'cuda' needs CuPy: install nnscratch[cuda13] (or [cuda12] for older drivers)"
-        ) from None
+        raise RuntimeError("device 'cuda' needs CuPy: install nnscratch[cuda13] (or [cuda12] for older drivers)") from None
     if not cupy.is_available():
         raise RuntimeError("device 'cuda' was asked for, but CuPy finds no usable GPU")
     with cupy.cuda.Device(int(index or 0)):

@@ -240,7 +240,9 @@ class Tensor:
     def numpy(self) -> np.ndarray:
         """The array itself (shared memory). Raises RuntimeError for a tensor that requires grad: `detach()` it first."""
         if self._node is not None:
-            raise RuntimeError("numpy(): this tensor requires grad, and an array cannot carry its history; use tensor.detach().numpy()")
+            raise RuntimeError(
+                "numpy(): this tensor requires grad, and an array cannot carry its history; use tensor.detach().numpy()"
+            )
         if not isinstance(self.data, np.ndarray):
             raise TypeError("numpy(): this tensor is on a GPU; use tensor.cpu().numpy() or nnscratch.to_numpy(tensor)")
         return self.data
@@ -259,7 +261,9 @@ class Tensor:
     def item(self) -> float | int | bool:
         """The value of a one-element tensor as a Python number."""
         if self.data.size != 1:
-            raise RuntimeError(f"item(): a tensor with {self.data.size} elements cannot become one number (shape {tuple(self.shape)})")
+            raise RuntimeError(
+                f"item(): a tensor with {self.data.size} elements cannot become one number (shape {tuple(self.shape)})"
+            )
         return self.data.item()
 
     def tolist(self) -> Any:
@@ -292,7 +296,9 @@ class Tensor:
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if not self.is_leaf:
-            raise RuntimeError("deepcopy of a computed tensor: only leaf tensors can be copied with their attributes; use clone()")
+            raise RuntimeError(
+                "deepcopy of a computed tensor: only leaf tensors can be copied with their attributes; use clone()"
+            )
         copy = type(self).__new__(type(self))
         memo[id(self)] = copy
         copy.__dict__.update({k: v for k, v in self.__dict__.items() if k not in ("data", "_node", "_grad")})
@@ -305,7 +311,9 @@ class Tensor:
         return copy
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError("a Tensor cannot be pickled (unpickling runs code); use nnscratch.save and nnscratch.load, which write safetensors")
+        raise TypeError(
+            "a Tensor cannot be pickled (unpickling runs code); use nnscratch.save and nnscratch.load, which write safetensors"
+        )
 
 
 def _to_array(values: Any, dtype: Any = None) -> np.ndarray:

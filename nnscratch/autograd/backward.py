@@ -1,0 +1,279 @@
+"""The walk back through the graph: `backward` and `grad`."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import ignore_float_errors, restore_float_errors
+from ..tensor import Tensor
+from .graph import Leaf, Like, Node, wrap
+from .inplace import check_unchanged, latest, private
+from .modes import mode, observers
+from .primitive import Fused, component_op, leaf_op
+
+Roots = Sequence[tuple[Node, Any]]  # nodes to start from, with their cotangents
+Targets = dict[Node, Any]  # the nodes whose gradients are asked for
+
+
+def backward(
+    outputs: Tensor | Sequence[Tensor],
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
+    """Accumulate d(sum of outputs · gradient)/d(leaf) into `.grad` of every leaf (or of `inputs` only).
+
+    `gradient` is the cotangent of each output (1 for scalars by default). Saved values are freed as they are used unless
+    `retain_graph` (default: `create_graph`). With `create_graph` the gradients are themselves part of the graph.
+    Raises RuntimeError for a wrong cotangent shape, a freed graph, a changed saved value or an output without history.
+    """
+    targets: Targets | None = None
+    if inputs is not None:
+        targets = {}
+        for t in _tensors(inputs, "backward: inputs"):
+            if not isinstance(t._node, Leaf):
+                raise RuntimeError("backward: inputs must be leaf tensors that require grad; use grad() for others")
+            targets[t._node] = None
+    _run(
+        _roots(_tensors(outputs, "backward"), gradient, create_graph, "backward"),
+        targets,
+        retain_graph,
+        create_graph,
+        False,
+    )
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+) -> tuple[Any, ...]:
+    """d(sum of outputs · grad_outputs)/d(input) for each input, as a tuple; `.grad` is left alone (torch.autograd.grad).
+
+    Only paths from the outputs to the inputs are walked. An input that the outputs do not depend on is an error, or None with
+    `allow_unused=True`.
+    """
+    ins = _tensors(inputs, "grad: inputs")
+    for k, t in enumerate(ins):
+        if t._node is None:
+            raise RuntimeError(f"grad: input {k} (shape {tuple(t.shape)}) does not require grad")
+    targets: Targets = {t._node: None for t in ins}
+    _run(_roots(_tensors(outputs, "grad"), grad_outputs, create_graph, "grad"), targets, retain_graph, create_graph, True)
+    results: list[Tensor | None] = []
+    for k, t in enumerate(ins):
+        g = targets[t._node]
+        if g is None and not allow_unused:
+            raise RuntimeError(
+                f"grad: the outputs do not depend on input {k} (shape {tuple(t.shape)}); allow_unused=True gives None"
+            )
+        results.append(g if g is None or create_graph else wrap(np.copy(g, order="K"), None))
+    return tuple(results)
+
+
+def _run(roots: Roots, targets: Targets | None, retain: bool | None, create_graph: bool, collect: bool) -> None:
+    before, mode.recording = mode.recording, create_graph
+    token = ignore_float_errors()
+    try:
+        _walk(roots, targets, create_graph if retain is None else retain, create_graph, collect)
+    finally:
+        restore_float_errors(token)
+        mode.recording = before
+
+
+def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, collect: bool) -> None:
+    """From the roots' cotangents to the leaves, children before parents.
+
+    Cotangents are arrays, or tensors that record when `tensors`. With `collect` the targets' cotangents are written into
+    `targets`; otherwise leaves (all, or the targets) accumulate theirs into `.grad`.
+    """
+    order = _order(node for node, _ in roots)
+    needed = None if targets is None else _needed(order, targets)
+    cotangents: dict[Node, Any] = {}
+    sums: set[Node] = set()  # nodes whose cotangent is a sum made here, which can be added to in place
+    for node, g in roots:
+        cotangents[node] = g if node not in cotangents else cotangents[node] + g
+    for node in order:
+        g = cotangents.pop(node, None)
+        if g is None or (needed is not None and node not in needed):
+            continue
+        op = node.op
+        if type(g) is list:
+            g = _filled(node, g, tensors)
+        elif node.extra is not None and "hooks" in node.extra:
+            g = _hooked(node, g, tensors)
+        if targets is not None and node in targets and collect:
+            targets[node] = g
+        if op is leaf_op:
+            if not collect and (targets is None or node in targets):
+                _accumulate(node, g, tensors)
+            continue
+        if node.args is None or (type(g) is tuple and node.y is None):
+            _restore(node)
+        if op is component_op:
+            i, parent = node.edges[0]
+            if parent.y is None:
+                _restore(parent)
+            slots = cotangents.setdefault(parent, [None] * len(parent.y))
+            slots[i] = g if slots[i] is None else slots[i] + g
+            continue
+        if needed is not None and not any(parent in needed for _, parent in node.edges):
+            continue
+        if node.seq < latest.write:
+            check_unchanged(node)
+        gs = op.pullback(node, g, tensors)
+        args = node.args
+        for (i, parent), gi in zip(node.edges, gs):
+            if gi is None or (needed is not None and parent not in needed):
+                continue
+            like = args[i].data if isinstance(args[i], Tensor) else args[i]
+            if gi.shape != like.shape:
+                gi = _fit(gi, like.shape, node, i)
+            if gi.dtype is not like.dtype and gi.dtype != like.dtype:
+                gi = gi.to(like.dtype) if tensors else gi.astype(like.dtype)
+            total = cotangents.get(parent)
+            if total is None:
+                cotangents[parent] = gi
+            elif parent in sums:
+                total += gi
+            else:
+                total = cotangents[parent] = total + gi
+                if not tensors and total.ndim:
+                    sums.add(parent)
+        for observe in observers:
+            observe.cotangents(node, gs)
+        if not retain:
+            node.args = node.y = None
+            if node.extra is not None:
+                node.extra.pop("residuals", None)
+        gs = gi = total = args = like = g = None  # so that a cotangent which only its leaf holds need not be copied
+
+
+def _order(roots: Iterable[Node]) -> list[Node]:
+    """All ancestors of the roots, children before parents."""
+    seen = set(roots)
+    stack = list(seen)
+    while stack:
+        for _, parent in stack.pop().edges:
+            if parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=operator.attrgetter("seq"), reverse=True)
+
+
+def _needed(order: list[Node], targets: Iterable[Node]) -> set[Node]:
+    """The nodes that lie on a path from a root to a target."""
+    needed = set(targets)
+    for node in reversed(order):
+        for _, parent in node.edges:
+            if parent in needed:
+                needed.add(node)
+                break
+    return needed
+
+
+def _filled(node: Node, slots: list[Any], tensors: bool) -> tuple[Any, ...]:
+    """The cotangents of an op with several outputs: zeros where nothing arrived (a fused op takes None)."""
+    if not isinstance(node.op, Fused) and node.y is not None:
+        some = next(g for g in slots if g is not None)
+        module = backend.array_module(some.data if tensors else some)
+        for i, like in enumerate(node.y):
+            if slots[i] is None:
+                zeros = module.zeros(like.shape, like.dtype)
+                slots[i] = wrap(zeros, None) if tensors else zeros
+    return tuple(slots)
+
+
+def _hooked(node: Node, g: Any, tensors: bool) -> Any:
+    for hook in list(node.extra["hooks"].values()):  # type: ignore[index]
+        given = g if tensors else wrap(g, None)
+        result = hook(given)
+        if result is None:
+            continue
+        if not isinstance(result, Tensor) or result.shape != given.shape:
+            found = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+            raise RuntimeError(f"a tensor hook must return None or a tensor of shape {tuple(given.shape)}, got {found}")
+        g = result if tensors else result.data
+    return g
+
+
+def _fit(g: Any, target: tuple[int, ...], node: Node, i: int) -> Any:
+    """Sum a cotangent over the axes that broadcasting added or stretched, or say which VJP returned a wrong shape."""
+    from ..ops.reduce import sum_to
+
+    shape, target = tuple(g.shape), tuple(target)
+    added = len(shape) - len(target)
+    if added >= 0 and all(t in (1, s) for s, t in zip(shape[added:], target)):
+        return sum_to(g, shape=target)
+    raise RuntimeError(f"the VJP of {node.name} for argument {i} returned shape {shape}, the argument has shape {target}")
+
+
+def _accumulate(node: Node, g: Any, tensors: bool) -> None:
+    tensor = node.tensor()  # type: ignore[attr-defined]
+    if tensor is None:
+        return
+    before = tensor._grad
+    if tensors:
+        tensor._grad = g if before is None else before + g
+    elif before is not None:
+        tensor._grad = wrap(before.data + g, None)
+    else:
+        tensor._grad = wrap(g if private(g) else np.copy(g, order="K"), None)
+
+
+def _restore(node: Node) -> None:
+    recompute = node.noted("recompute")
+    if recompute is None:
+        raise RuntimeError(
+            f"backward through {node.name} a second time: its saved values were freed by the first; "
+            "pass retain_graph=True to the first backward (or grad) to keep them"
+        )
+    recompute()
+
+
+def _tensors(x: Any, what: str) -> list[Tensor]:
+    items = [x] if isinstance(x, Tensor) else list(x)
+    for t in items:
+        if not isinstance(t, Tensor):
+            raise TypeError(f"{what}: expected tensors, got {type(t).__name__}")
+    return items
+
+
+def _roots(outputs: list[Tensor], cotangents: Any, tensors: bool, caller: str) -> Roots:
+    if cotangents is None:
+        cotangents = [None] * len(outputs)
+    elif isinstance(cotangents, (Tensor, float, int)) or backend.is_array(cotangents):
+        cotangents = [cotangents]
+    if len(cotangents) != len(outputs):
+        raise RuntimeError(f"{caller}: got {len(outputs)} outputs and {len(cotangents)} cotangents")
+    roots = []
+    for out, g in zip(outputs, cotangents):
+        if out._node is None:
+            raise RuntimeError(f"{caller}: the output does not require grad: nothing it was computed from has requires_grad=True")
+        module = backend.array_module(out.data)
+        if g is None:
+            if out.data.size != 1:
+                raise RuntimeError(
+                    f"{caller}: the output has shape {tuple(out.shape)}; only a scalar has an implicit gradient of 1, "
+                    "give the cotangent explicitly"
+                )
+            g = module.ones(out.data.shape, out.data.dtype)
+        g = g if isinstance(g, Tensor) else wrap(module.asarray(g), None)
+        if g.shape != out.data.shape:
+            raise RuntimeError(
+                f"{caller}: the cotangent has shape {tuple(g.shape)}, the output has shape {tuple(out.data.shape)}"
+            )
+        if g.dtype.kind not in "fiub":
+            raise RuntimeError(f"{caller}: the cotangent has dtype {g.dtype}, expected {out.data.dtype}")
+        if g.dtype != out.data.dtype:
+            g = g.to(out.data.dtype)
+        roots.append((out._node, g if tensors else g.data))
+    return roots

@@ -1,0 +1,153 @@
+"""In-place writes: made right, or refused.
+
+Nothing is counted on the hot path. A write takes a stamp from the same clock as the nodes, keyed by the owner of the memory: a
+node older than the stamp has saved, or is a view of, values that are no longer there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from sys import getrefcount
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..tensor import Tensor
+from .graph import Leaf, Like, Node
+from .modes import clock, mode
+
+Stamps = dict[int, tuple[int, weakref.ref]]
+writes: Stamps = {}  # every in-place write: checked against saved values in the backward pass
+stale: Stamps = {}  # recorded writes: other tensors on that memory must not be used any more
+VIEWS = {"getitem", "reshape", "permute", "expand", "diagonal", "split", "identity"}
+
+
+class _Latest:
+    write = 0
+
+
+latest = _Latest()
+
+
+def owner(array: Any) -> Any:
+    """The array that owns the memory a view looks at."""
+    base = array.base
+    while backend.is_array(base):
+        array, base = base, base.base
+    return array
+
+
+def mark_written(array: Any, recorded: bool = False) -> None:
+    """Say that `array`'s memory has been changed in place, so that a backward pass that needs the old values refuses."""
+    memory = owner(array)
+    key = id(memory)
+    stamp = latest.write = next(clock)
+    for table in (writes, stale) if recorded else (writes,):
+        entry = table.get(key)
+        ref = entry[1] if entry is not None and entry[1]() is memory else None
+        if ref is None:
+            ref = weakref.ref(memory, lambda _, table=table, key=key: table.pop(key, None))
+        table[key] = (stamp, ref)
+
+
+def refuse_stale(name: str, args: Iterable[Any]) -> None:
+    """Raise if a tensor shares memory with one that has been rewritten, with history, since the tensor was made."""
+    for a in args:
+        if isinstance(a, Tensor):
+            entry = stale.get(id(owner(a.data)))
+            if entry is not None and (a._node is None or a._node.seq < entry[0]):
+                raise RuntimeError(
+                    f"{name}: this tensor of shape {tuple(a.data.shape)} shares memory with one that was changed in place while "
+                    "recording, so its own history is out of date; take the view again after the change, or clone() before it"
+                )
+
+
+def check_unchanged(node: Node) -> None:
+    """Raise if a value that the node saved has been written to since."""
+    kept = [(f"argument {i}", a.data if isinstance(a, Tensor) else a) for i, a in enumerate(node.args)]
+    kept += [("the output", y) for y in (node.y if isinstance(node.y, tuple) else (node.y,))]
+    for what, array in kept:
+        if not backend.is_array(array):
+            continue
+        entry = writes.get(id(owner(array)))
+        if entry is not None and entry[0] > node.seq:
+            raise RuntimeError(
+                f"{what} of {node.name} (shape {tuple(array.shape)}) was saved for its gradient and has been changed in place since; "
+                "use the out-of-place operation, or clone() the tensor before changing it"
+            )
+
+
+def write_in_place(x: Tensor, y: Any) -> Tensor:
+    """Give `x` the value and, while recording, the history of `y`, in x's own memory: the end of every in-place op.
+
+    Refused (RuntimeError) on a leaf that requires grad, on a view whose base others still use, and where shape or dtype change.
+    """
+    array = y.data if isinstance(y, Tensor) else y
+    node = y._node if isinstance(y, Tensor) else None
+    recorded = mode.recording and (x._node is not None or node is not None)
+    if recorded:
+        if isinstance(x._node, Leaf):
+            raise RuntimeError(
+                "a leaf tensor that requires grad cannot be changed in place; do it under no_grad(), or out of place"
+            )
+        if (x._node is None or x._node.op.name in VIEWS) and x.data.base is not None and not private(x.data):
+            raise RuntimeError(
+                "this tensor is a view of another, and changing it in place would leave the other's history wrong; "
+                "assign through the base (base[index] = value) or use the out-of-place operation"
+            )
+    if tuple(array.shape) != tuple(x.data.shape):
+        raise RuntimeError(f"an in-place result has shape {tuple(array.shape)}, the tensor has {tuple(x.data.shape)}")
+    if not np.can_cast(array.dtype, x.data.dtype, "same_kind"):
+        raise RuntimeError(f"an in-place result of dtype {array.dtype} cannot be stored in a tensor of dtype {x.data.dtype}")
+    np.copyto(x.data, array, casting="same_kind")
+    mark_written(x.data, recorded)
+    if recorded:
+        # A node of x's own, younger than the write; without it x would look out of date to refuse_stale.
+        x._node = None if node is None else Node(_identity(), [(0, node)], (Like((array.shape, array.dtype)),), {}, None)
+    return x
+
+
+def _identity() -> Any:
+    from .primitive import Primitive
+
+    record = Primitive(lambda x: x, "identity")
+    record.vjps = (lambda g, _y, _x: g,)
+    return record
+
+
+# ------------------------------------------------------------------------------------------------- who else holds an array
+
+
+def _references(array: Any) -> int:
+    """How often the memory's owner is referred to, or a large number where that cannot be known."""
+    base = array.base
+    if base is None:
+        return getrefcount(array)
+    return getrefcount(base) if isinstance(base, np.ndarray) and base.base is None else 1 << 30
+
+
+def private(array: Any) -> bool:
+    """Whether nobody but the caller, and the caller's caller, can reach the memory of `array`."""
+    if not isinstance(array, np.ndarray) or not array.flags.writeable:
+        return False
+    return _references(array) <= (_OWN if array.base is None else _VIEW)
+
+
+def _calibrate(array: np.ndarray) -> int:
+    """The count of a private array when looked at from the depth of calls of accumulate > private > _references."""
+
+    def accumulate(g):
+        return look(g)
+
+    def look(array):
+        return _references(array)
+
+    g = array
+    del array
+    return accumulate(g)
+
+
+_OWN = _calibrate(np.empty(2))
+_VIEW = _calibrate(np.empty((2, 2)).T)

@@ -1,0 +1,312 @@
+"""Primitives: a forward on arrays and one VJP (vector-Jacobian product) per argument.
+
+    @primitive
+    def mul(a, b):
+        return a * b
+
+    defvjp(mul, lambda g, _y, a, b: g * b, lambda g, _y, a, b: g * a)
+
+Given y = f(x1, ..., xn) and the cotangent g = dL/dy, the i-th VJP returns dL/dxi = (dy/dxi)^T g. It is called as
+`vjp(g, y, x1, ..., xn, **metadata)`. An argument whose name begins with an underscore is *not kept* for the backward pass: the
+VJP sees only its `shape`, `dtype` and `ndim`. That one letter is the memory plan of the library.
+
+Every op takes tensors or arrays, and gives arrays when no argument is a tensor. So the same VJP serves twice: on plain arrays in
+an ordinary backward pass, where it costs what NumPy costs, and on tensors under `create_graph=True`, where it is recorded in
+turn and can be differentiated again, to any order.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..backend import ignore_float_errors, restore_float_errors
+from ..tensor import Tensor
+from .graph import Like, Node, wrap
+from .inplace import refuse_stale, stale
+from .modes import clock, mode, observers
+
+
+class Primitive:
+    """The record behind an op: its forward on arrays and its VJPs. Made by `primitive`, completed by `defvjp`."""
+
+    residuals = False  # a fused op's forward gives (y, whatever its backward needs)
+
+    def __init__(self, forward: Callable, name: str):
+        self.forward = forward
+        self.name = name
+        self.vjps: Sequence[Callable] = _Missing(self)
+        self.keeps: Sequence[bool] | bool = False  # which arguments the node keeps: all, none, or one by one
+        self.keeps_y = False
+
+    def kept(self, args: tuple[Any, ...]) -> Sequence[Any]:
+        """The arguments as the node keeps them: whole where a VJP needs the value, else only their likeness."""
+        keeps = self.keeps
+        if keeps is True:
+            return args
+        if keeps is False:
+            return [Like((a.data.shape, a.data.dtype)) if isinstance(a, Tensor) else a for a in args]
+        return [a if k or not isinstance(a, Tensor) else Like((a.data.shape, a.data.dtype)) for k, a in zip(keeps, args)]
+
+    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
+        """The cotangents of the parents, in the order of node.edges; on arrays, or on tensors that record."""
+        args, y = node.args, node.y
+        if not tensors:
+            args = [a.data if isinstance(a, Tensor) else a for a in args]
+        elif self.keeps_y:
+            y = wrap(y, node) if type(y) is not tuple else tuple([component(node, i) for i in range(len(y))])
+        vjps, kwargs = self.vjps, node.kwargs
+        if kwargs:
+            return [vjps[i](g, y, *args, **kwargs) for i, _ in node.edges]
+        return [vjps[i](g, y, *args) for i, _ in node.edges]
+
+
+class _Missing(Sequence):
+    """In the place of VJPs that nobody gave: says so when one is needed."""
+
+    def __init__(self, record: Primitive):
+        self.record = record
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, i: Any) -> Any:
+        raise RuntimeError(f"{self.record.name} has no VJP for argument {i}, which requires grad; give one with defvjp")
+
+
+class _Each(_Missing):
+    """The VJPs of an op with any number of arguments: each(i, g, y, *args)."""
+
+    def __init__(self, each: Callable):
+        self.each = each
+
+    def __getitem__(self, i: Any) -> Any:
+        return partial(self.each, i)
+
+
+leaf_op = Primitive(lambda: None, "leaf")
+component_op = Primitive(lambda: None, "output")  # one output of an op that has several: its cotangent goes into that op's slot
+
+
+def component(node: Node, i: int) -> Tensor:
+    """The i-th output of a node with several, as a tensor in the graph; integer outputs have no history."""
+    y = node.y[i]
+    if y.dtype.kind != "f":
+        return wrap(y, None)
+    return wrap(y, Node(component_op, ((i, node),), (Like((y.shape, y.dtype)),), None, None))
+
+
+def primitive(forward: Callable) -> Callable:
+    """Make an op of `forward`, a function of arrays (positional) and metadata (keyword) that returns an array or a tuple of them.
+
+    The op accepts tensors, arrays and Python numbers in any mix; it returns tensors if any argument is one, else what
+    `forward` returns. Give its derivatives with `defvjp`. Raises TypeError for a tensor passed by keyword.
+
+    >>> import nnscratch as nns
+    >>> @nns.primitive
+    ... def cube(x):
+    ...     return x * x * x
+    >>> nns.defvjp(cube, lambda g, _y, x: g * (3 * x * x))
+    >>> x = nns.tensor(2.0, requires_grad=True)
+    >>> slope, = nns.grad(cube(x), [x], create_graph=True)
+    >>> curvature, = nns.grad(slope, [x])
+    >>> slope.item(), curvature.item()
+    (12.0, 12.0)
+    """
+    return make_op(Primitive(forward, forward.__name__.strip("_")), forward)
+
+
+def make_op(record: Primitive, forward: Callable) -> Callable:
+    """The function that users call: unwraps, computes, wraps, and records when an argument requires grad."""
+    new = object.__new__
+
+    def op(*args, **kwargs):
+        values = []
+        edges = []
+        plain = True
+        for a in args:
+            if isinstance(a, Tensor):
+                plain = False
+                if a._node is not None:
+                    edges.append((len(values), a._node))
+                values.append(a.data)
+            else:
+                values.append(a)
+        if kwargs:
+            for key, value in kwargs.items():
+                if isinstance(value, Tensor):
+                    raise TypeError(f"{record.name}: pass the tensor {key!r} by position; keywords are metadata")
+        if stale:
+            refuse_stale(record.name, args)
+        token = ignore_float_errors()
+        try:
+            y = forward(*values, **kwargs)
+        finally:
+            restore_float_errors(token)
+        if record.residuals:
+            y, residuals = y
+        if plain:
+            return y
+        if not edges or not mode.recording:
+            result = wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
+            if observers:
+                for observe in observers:
+                    observe(Node(record, (), args, kwargs, None), result)
+            return result
+        node = new(Node)  # as Node(...), without the cost of a call
+        node.op = record
+        node.edges = edges
+        node.args = record.kept(args)
+        node.kwargs = kwargs
+        node.y = node.extra = None
+        node.seq = next(clock)
+        if type(y) is tuple:
+            y = node.y = tuple([np.asarray(part) if isinstance(part, np.generic) else part for part in y])
+            result = tuple([component(node, i) for i in range(len(y))])
+            if not record.keeps_y:
+                node.y = tuple([Like((part.shape, part.dtype)) for part in y])
+        else:
+            result = wrap(y, node)
+            if record.keeps_y:
+                node.y = result.data
+        if record.residuals:
+            node.note("residuals", residuals)
+        if observers:
+            for observe in observers:
+                observe(node, result)
+        return result
+
+    op.primitive = record  # type: ignore[attr-defined]
+    return _named(op, forward)
+
+
+def _named(op: Callable, forward: Callable) -> Callable:
+    op.__name__ = op.__qualname__ = forward.__name__
+    op.__doc__ = forward.__doc__
+    op.__module__ = forward.__module__
+    op.__wrapped__ = forward  # type: ignore[attr-defined]
+    return op
+
+
+def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -> None:
+    """Give `op` its VJPs, one per positional argument (None where it has no derivative).
+
+    vjp(g, y, *args, **metadata) returns the cotangent of its argument, with that argument's shape; where broadcasting made the
+    output larger, the engine sums the cotangent back. Prefix with an underscore every parameter among y and args whose value the
+    VJP does not read. `each(i, g, y, *args, **metadata)` serves ops with any number of arguments.
+    Raises TypeError when `op` is not a primitive or a VJP cannot be called so.
+    """
+    record = getattr(op, "primitive", None)
+    if not isinstance(record, Primitive):
+        raise TypeError(f"defvjp: {op!r} is not a primitive; decorate its forward with @primitive first")
+    if each is not None:
+        _, (y, _), *rest = _positional(each)
+        record.vjps = _Each(each)
+        record.keeps_y = not y.startswith("_")
+        record.keeps = any(not name.startswith("_") for name, _ in rest[1:])
+        return
+    keeps = [False] * len(vjps)
+    for f in vjps:
+        if f is None:
+            continue
+        names = _positional(f)
+        variadic = bool(names) and names[-1][1]
+        if len(names) < 2 or (len(names) != len(vjps) + 2 and not variadic):
+            raise TypeError(
+                f"defvjp({record.name}): {len(vjps)} VJPs were given, so each is called with (g, y, {len(vjps)} arguments); "
+                f"this one takes {[name for name, _ in names]}"
+            )
+        record.keeps_y |= not names[1][0].startswith("_")
+        for i in range(len(keeps)):
+            keeps[i] |= not names[min(i + 2, len(names) - 1)][0].startswith("_")
+    record.keeps = keeps if any(keeps) and not all(keeps) else any(keeps)
+    missing = _Missing(record)
+    record.vjps = [f or partial(lambda i, *_, **__: missing[i], i) for i, f in enumerate(vjps)]
+
+
+def _positional(f: Callable) -> list[tuple[str, bool]]:
+    """The names of a function's positional parameters, and whether each is a *rest."""
+    kinds = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    parameters = [p for p in inspect.signature(f).parameters.values() if p.kind in kinds]
+    return [(p.name, p.kind is inspect.Parameter.VAR_POSITIONAL) for p in parameters]
+
+
+def nondifferentiable(forward: Callable) -> Callable:
+    """An op with no derivative (comparisons, argmax): tensors in, tensors that do not require grad out."""
+
+    def op(*args, **kwargs):
+        plain = True
+        values = []
+        for a in args:
+            if isinstance(a, Tensor):
+                plain = False
+                a = a.data
+            values.append(a)
+        y = forward(*values, **kwargs)
+        if plain:
+            return y
+        return wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
+
+    return _named(op, forward)
+
+
+class Fused(Primitive):
+    """A primitive with a definition: the same function written as a composition of other ops (see `fused`)."""
+
+    residuals = True
+    backward: Callable
+
+    def __init__(self, forward: Callable, name: str, definition: Callable):
+        super().__init__(forward, name)
+        self.definition = definition
+        self.keeps = self.keeps_y = True
+
+    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
+        wanted = [i for i, _ in node.edges]
+        if not tensors:
+            values = [a.data if isinstance(a, Tensor) else a for a in node.args]
+            needs = [i in wanted for i in range(len(values))]
+            gs = self.backward(g, node.y, node.noted("residuals"), needs, *values, **node.kwargs)
+            return [gs[i] for i in wanted]
+        from .backward import grad
+
+        y = self.definition(*node.args, **node.kwargs)
+        pairs = list(zip(y, g)) if isinstance(y, tuple) else [(y, g)]
+        pairs = [(part, h) for part, h in pairs if h is not None and part.requires_grad]
+        ys, hs = [part for part, _ in pairs], [h for _, h in pairs]
+        return grad(ys, [node.args[i] for i in wanted], hs, create_graph=True, allow_unused=True)
+
+
+def fused(definition: Callable) -> Callable:
+    """Make a fused op: `definition` composes ops; the decorated forward and its `backward` compute the same faster on arrays.
+
+        @fused(definition)
+        def softmax_ce(x, t, *, ...): return y, residuals
+        @softmax_ce.backward
+        def _(g, y, residuals, needs, x, t, *, ...): return gx, None
+
+    First-order training runs the fused pair; `create_graph=True` differentiates the definition at the same arguments.
+    With several outputs y and g are tuples, and a g of None means zero. `needs[i]` says whether argument i wants its cotangent.
+    """
+
+    def decorate(forward: Callable) -> Callable:
+        record = Fused(forward, forward.__name__.strip("_"), definition)
+        op = make_op(record, forward)
+
+        def backward(f: Callable) -> Callable:
+            record.backward = f
+            return f
+
+        op.backward = backward  # type: ignore[attr-defined]
+        op.definition = definition  # type: ignore[attr-defined]
+        return op
+
+    return decorate
