@@ -1,0 +1,120 @@
+"""Ops that users define."""
+
+import doctest
+
+import numpy as np
+import pytest
+from support import check_grads
+
+import nnscratch as nns
+import nnscratch.autograd.primitive
+
+
+def test_the_documented_example():
+    result = doctest.testmod(nnscratch.autograd.primitive, raise_on_error=True)
+    assert result.attempted > 4
+
+
+def test_scaled_softplus_in_ten_lines():
+    @nns.primitive
+    def softplus(x, *, beta):
+        return np.logaddexp(0, beta * x) / beta
+
+    nns.defvjp(softplus, lambda g, _y, x, *, beta: g / (1 + nns.exp(-beta * x)))
+    check_grads(lambda x: softplus(x, beta=1.7), np.random.default_rng(0).standard_normal((3, 2)), order=3)
+    assert isinstance(softplus(np.ones(2), beta=1.0), np.ndarray)  # arrays in, array out
+
+
+def test_several_outputs():
+    @nns.primitive
+    def divmod_like(a, b):
+        q = a / b
+        return q, a * b, np.argmax(a, axis=0)
+
+    nns.defvjp(
+        divmod_like,
+        lambda g, _y, _a, b: g[0] / b + g[1] * b,
+        lambda g, _y, a, b: -g[0] * a / (b * b) + g[1] * a,
+    )
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(4), rng.uniform(1, 2, 4)
+    q, p, k = divmod_like(nns.tensor(a, requires_grad=True), nns.tensor(b))
+    assert not k.requires_grad and q.requires_grad and p.requires_grad
+    check_grads(divmod_like, a, b)
+    check_grads(lambda a, b: divmod_like(a, b)[0], a, b)  # one output used
+    check_grads(lambda a, b: divmod_like(a, b)[1] * divmod_like(a, b)[0], a, b)
+    q.sum().backward()
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        p.sum().backward()
+
+
+def test_any_number_of_arguments():
+    @nns.primitive
+    def weighted(*xs, weights):
+        return sum(w * x for w, x in zip(weights, xs))
+
+    nns.defvjp(weighted, each=lambda i, g, _y, *_xs, weights: g * weights[i])
+    rng = np.random.default_rng(0)
+    check_grads(lambda *xs: weighted(*xs, weights=[1.0, -2.0, 0.5]), *rng.standard_normal((3, 2, 2)))
+    x = nns.tensor(rng.standard_normal(3), requires_grad=True)
+    assert weighted(x, x, weights=[1.0, 2.0])._node.args[0].shape == (3,)
+
+
+def test_underscores_decide_what_is_kept():
+    @nns.primitive
+    def f(a, b):
+        return a * b
+
+    nns.defvjp(f, lambda g, _y, _a, b: g * b, lambda g, _y, _a, _b: g * 0.0)
+    y = f(nns.tensor(np.ones(3), requires_grad=True), nns.tensor(np.ones(3), requires_grad=True))
+    a, b = y._node.args
+    assert not isinstance(a, nns.Tensor) and a.shape == (3,) and a.ndim == 1 and a.dtype == np.float64
+    assert isinstance(b, nns.Tensor) and y._node.y is None
+
+
+def test_faults_are_named():
+    @nns.primitive
+    def f(a, b):
+        return a + b
+
+    x = nns.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match="f has no VJP for argument 0"):
+        f(x, 1.0).sum().backward()
+    nns.defvjp(f, lambda g, _y, _a, _b: g, None)
+    f(x, 1.0).sum().backward()
+    with pytest.raises(RuntimeError, match="f has no VJP for argument 1"):
+        f(1.0, x).sum().backward()
+    with pytest.raises(TypeError, match="pass the tensor 'b' by position"):
+        f(1.0, b=x)
+    with pytest.raises(TypeError, match="not a primitive"):
+        nns.defvjp(lambda x: x, lambda g, y, x: g)
+    with pytest.raises(TypeError, match="2 VJPs were given"):
+        nns.defvjp(f, lambda g, _y, _a: g, lambda g, _y, _a: g)
+    nns.defvjp(f, lambda g, _y, _a, _b: nns.tensor([1.0, 2.0, 3.0]).numpy(), None)
+    with pytest.raises(RuntimeError, match=r"VJP of f for argument 0 returned shape \(3,\), the argument has shape \(2,\)"):
+        f(x, 1.0).sum().backward()
+
+
+def test_fused_runs_its_definition_under_create_graph():
+    calls = []
+
+    def definition(x, w):
+        calls.append("definition")
+        return nns.tanh(x * w)
+
+    @nns.fused(definition)
+    def tanh_mul(x, w):
+        y = np.tanh(x * w)
+        return y, 1 - y * y
+
+    @tanh_mul.backward
+    def _(g, y, slope, needs, x, w):
+        calls.append(("backward", tuple(needs)))
+        return (g * slope * w if needs[0] else None, g * slope * x if needs[1] else None)
+
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 5))
+    tanh_mul(nns.tensor(a, requires_grad=True), nns.tensor(b)).sum().backward()
+    assert calls == [("backward", (True, False))]
+    check_grads(tanh_mul, a, b, order=3)
+    assert "definition" in calls

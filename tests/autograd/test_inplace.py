@@ -1,0 +1,127 @@
+"""In-place writes are right, or refused with a reason."""
+
+import numpy as np
+import pytest
+
+import nnscratch as nns
+
+
+def leaf(*shape):
+    return nns.tensor(np.random.default_rng(0).standard_normal(shape), requires_grad=True)
+
+
+def test_history_follows_an_in_place_op():
+    x = leaf(3)
+    y = x * 2.0
+    identity = id(y)
+    y += x
+    y *= 3.0
+    assert id(y) == identity
+    np.testing.assert_allclose(y.detach().numpy(), 9 * x.detach().numpy())
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 9)
+
+
+def test_writing_into_a_buffer():
+    x = leaf(3)
+    buffer = nns.zeros(5, dtype=np.float64)
+    buffer[1:4] = x * 2.0
+    assert buffer.requires_grad
+    (buffer * buffer).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 8 * x.detach().numpy())
+
+
+def test_overwritten_elements_get_no_gradient():
+    x, v = leaf(4), leaf(2)
+    y = x * 1.0
+    y[:2] = v
+    (y * y).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy()[:2], 0)
+    np.testing.assert_allclose(x.grad.numpy()[2:], 2 * x.detach().numpy()[2:])
+    np.testing.assert_allclose(v.grad.numpy(), 2 * v.detach().numpy())
+
+
+def test_a_saved_value_that_changed_is_named():
+    x = leaf(3)
+    y = nns.tanh(x)  # keeps its output
+    z = y * 2.0
+    y += 1.0
+    with pytest.raises(RuntimeError, match=r"output of tanh \(shape \(3,\)\).*changed in place"):
+        z.sum().backward()
+    a, b = leaf(3), leaf(3)
+    y = a * b
+    with nns.no_grad():
+        b += 1.0
+    with pytest.raises(RuntimeError, match="argument 1 of mul"):
+        y.sum().backward()
+
+
+def test_a_value_that_nobody_saved_may_change():
+    x = leaf(3)
+    y = x * 2.0
+    z = y + 1.0
+    y += 5.0
+    (z + y).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), 4)
+
+
+def test_a_write_before_recording_is_no_fault():
+    x = leaf(3)
+    for _ in range(3):
+        with nns.no_grad():
+            x -= 0.1
+        (x * x).sum().backward()
+        x.grad = None
+
+
+def test_leaves_are_refused_while_recording():
+    x = leaf(3)
+    before = x.detach().numpy().copy()
+    for change in (lambda: x.add_(1.0), lambda: x.__setitem__(0, 1.0), lambda: x.__imul__(2.0)):
+        with pytest.raises(RuntimeError, match="leaf"):
+            change()
+    np.testing.assert_array_equal(x.detach().numpy(), before)
+
+
+def test_views_are_refused():
+    x = leaf(3, 2)
+    y = x * 1.0
+    row = y[0]
+    with pytest.raises(RuntimeError, match="view"):
+        row += 1.0
+    with pytest.raises(RuntimeError, match="view"):
+        x[0].add_(1.0)
+    y[0] = 5.0  # through the base: right
+    with pytest.raises(RuntimeError, match="shares memory"):
+        row * 2.0
+    (y[0] + y[1]).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[0, 0], [1, 1]])
+
+
+def test_a_view_of_a_constant_buffer_cannot_smuggle_history():
+    w = leaf(2)
+    buffer = nns.zeros(4, dtype=np.float64)
+    view = buffer[:2]
+    with pytest.raises(RuntimeError, match="view"):
+        view += w
+    buffer[:2] = w
+    with pytest.raises(RuntimeError, match="shares memory"):
+        view * 2.0
+
+
+def test_shape_and_dtype_stay():
+    x = nns.zeros(3)
+    with pytest.raises(RuntimeError, match="shape"):
+        x += nns.zeros((2, 3))
+    counts = nns.tensor([1, 2])
+    with pytest.raises(RuntimeError, match="int64"):
+        counts += 0.5
+    assert counts.tolist() == [1, 2]
+
+
+def test_without_a_graph_it_is_numpy():
+    array = np.zeros(4)
+    x = nns.from_numpy(array)
+    x += 2.0
+    x[1] = 7.0
+    np.testing.assert_array_equal(array, [2, 7, 2, 2])

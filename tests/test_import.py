@@ -1,0 +1,25 @@
+"""Importing the library is light: nothing heavy, no warnings, no side effects."""
+
+import subprocess
+import sys
+
+HEAVY = ["numba", "cupy", "matplotlib", "PIL", "pooch", "tqdm", "safetensors", "torch", "scipy", "requests"]
+
+
+def run(code, *flags):
+    return subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_import_is_silent_and_light():
+    code = f"import sys, nnscratch, nnscratch.nn, nnscratch.optim, nnscratch.data; print([m for m in {HEAVY} if m in sys.modules])"
+    assert run(code, "-W", "error") == "[]\n"
+
+
+def test_import_leaves_numpy_as_it_was():
+    code = "import numpy as np; a = np.geterr(); s = np.random.get_state()[1].tolist(); import nnscratch; print(a == np.geterr() and s == np.random.get_state()[1].tolist())"
+    assert run(code) == "True\n"
+
+
+def test_it_works_without_numba():
+    code = "import sys; sys.modules['numba'] = None; import nnscratch as nns, nnscratch.nn as nn; print(nn.Conv2d(1, 2, 3)(nns.ones(1, 1, 5, 5)).shape)"
+    assert run(code) == "(1, 2, 3, 3)\n"
