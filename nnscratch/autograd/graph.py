@@ -14,7 +14,7 @@ from ..tensor import Tensor
 from .modes import clock
 
 if TYPE_CHECKING:
-    from .primitive import Primitive
+    from .primitives import Primitive
 
 
 class Like(tuple):
@@ -69,7 +69,7 @@ class Leaf(Node):
     __slots__ = ("tensor",)
 
     def __init__(self, tensor: Tensor):
-        from .primitive import leaf_op
+        from .primitives import leaf_op
 
         super().__init__(leaf_op, (), (), None, None)
         self.tensor = weakref.ref(tensor)

@@ -74,7 +74,7 @@ def check_unchanged(node: Node) -> None:
         entry = writes.get(id(owner(array)))
         if entry is not None and entry[0] > node.seq:
             raise RuntimeError(
-                f"{what} of {node.name} (shape {tuple(array.shape)}) was saved for its gradient and has been changed in place since; "
+                f"{what} of {node.name} (shape {tuple(array.shape)}) was saved for its gradient and was changed in place since; "
                 "use the out-of-place operation, or clone() the tensor before changing it"
             )
 
@@ -110,7 +110,7 @@ def write_in_place(x: Tensor, y: Any) -> Tensor:
 
 
 def _identity() -> Any:
-    from .primitive import Primitive
+    from .primitives import Primitive
 
     record = Primitive(lambda x: x, "identity")
     record.vjps = (lambda g, _y, _x: g,)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import backend
 from ..tensor import Tensor, as_tensor
-from .backward import grad
+from .engine import grad
 from .graph import wrap
 from .modes import enable_grad, mode
 

@@ -7,11 +7,11 @@ import pytest
 from support import check_grads
 
 import nnscratch as nns
-import nnscratch.autograd.primitive
+import nnscratch.autograd.primitives
 
 
 def test_the_documented_example():
-    result = doctest.testmod(nnscratch.autograd.primitive, raise_on_error=True)
+    result = doctest.testmod(nnscratch.autograd.primitives, raise_on_error=True)
     assert result.attempted > 4
 
 

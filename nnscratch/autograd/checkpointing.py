@@ -9,7 +9,14 @@ from typing import Any
 from .. import backend
 from .graph import Node
 from .modes import enable_grad, mode, observers
-from .primitive import leaf_op
+from .primitives import leaf_op
+
+
+class _Recomputing(threading.local):
+    now = False  # the recomputation of a checkpoint restores those nested in it too
+
+
+_recomputing = _Recomputing()
 
 
 class _Tape:
@@ -43,7 +50,7 @@ def checkpoint(function: Callable, *args: Any, **kwargs: Any) -> Any:
     parameters inside. The default random generator is rewound, so that dropout draws the same mask. Raises RuntimeError in the
     backward pass if the function does not do the same operations the second time.
     """
-    if not mode.recording:
+    if not mode.recording or _recomputing.now:
         return function(*args, **kwargs)
     random_state = backend.default_generator.get_state()
     y, nodes = _record(function, args, kwargs)
@@ -51,15 +58,15 @@ def checkpoint(function: Callable, *args: Any, **kwargs: Any) -> Any:
     def recompute() -> None:
         now = backend.default_generator.get_state()
         backend.default_generator.set_state(random_state)
+        _recomputing.now = True
         try:
             with enable_grad():
                 _, again = _record(function, args, kwargs)
         finally:
+            _recomputing.now = False
             backend.default_generator.set_state(now)
         if [n.name for n in again] != [n.name for n in nodes]:
-            raise RuntimeError(
-                f"checkpoint: the second run of {getattr(function, '__name__', function)} recorded other operations than the first"
-            )
+            raise RuntimeError(f"checkpoint: {getattr(function, '__name__', function)} recorded other operations when run again")
         for old, new in zip(nodes, again):
             old.args, old.y = new.args, new.y
             if new.extra is not None and "residuals" in new.extra:

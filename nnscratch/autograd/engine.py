@@ -11,10 +11,10 @@ import numpy as np
 from .. import backend
 from ..backend import ignore_float_errors, restore_float_errors
 from ..tensor import Tensor
-from .graph import Leaf, Like, Node, wrap
+from .graph import Leaf, Node, wrap
 from .inplace import check_unchanged, latest, private
 from .modes import mode, observers
-from .primitive import Fused, component_op, leaf_op
+from .primitives import component_op, leaf_op
 
 Roots = Sequence[tuple[Node, Any]]  # nodes to start from, with their cotangents
 Targets = dict[Node, Any]  # the nodes whose gradients are asked for
@@ -182,7 +182,7 @@ def _needed(order: list[Node], targets: Iterable[Node]) -> set[Node]:
 
 def _filled(node: Node, slots: list[Any], tensors: bool) -> tuple[Any, ...]:
     """The cotangents of an op with several outputs: zeros where nothing arrived (a fused op takes None)."""
-    if not isinstance(node.op, Fused) and node.y is not None:
+    if not node.op.residuals and node.y is not None:
         some = next(g for g in slots if g is not None)
         module = backend.array_module(some.data if tensors else some)
         for i, like in enumerate(node.y):

@@ -20,15 +20,22 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backend import ignore_float_errors, restore_float_errors
+from ..backend import ignore_float_errors, is_array, restore_float_errors
 from ..tensor import Tensor
 from .graph import Like, Node, wrap
 from .inplace import refuse_stale, stale
 from .modes import clock, mode, observers
+
+
+class Reads(NamedTuple):
+    """Which values a VJP reads: of the arguments all, none, or one by one; and the output or not."""
+
+    args: Sequence[bool] | bool
+    y: bool
 
 
 class Primitive:
@@ -40,14 +47,20 @@ class Primitive:
         self.forward = forward
         self.name = name
         self.vjps: Sequence[Callable] = _Missing(self)
-        self.keeps: Sequence[bool] | bool = False  # which arguments the node keeps: all, none, or one by one
-        self.keeps_y = False
+        self.reads: Sequence[Reads] = ()  # what each VJP reads
+        self.all_read = Reads(False, False)  # what they read together
 
-    def kept(self, args: tuple[Any, ...]) -> Sequence[Any]:
-        """The arguments as the node keeps them: whole where a VJP needs the value, else only their likeness."""
-        keeps = self.keeps
-        if keeps is True:
-            return args
+    def read(self, edges: Sequence[tuple[int, Node]]) -> Reads:
+        """What the VJPs along these edges will read: all that the node has to keep."""
+        if not self.reads:
+            return self.all_read
+        if len(edges) == 1:
+            return self.reads[edges[0][0]]
+        return _together([self.reads[i] for i, _ in edges])
+
+    @staticmethod
+    def kept(keeps: Sequence[bool] | bool, args: tuple[Any, ...]) -> Sequence[Any]:
+        """The arguments as a node keeps them: whole where a VJP reads the value, else only their likeness."""
         if keeps is False:
             return [Like((a.data.shape, a.data.dtype)) if isinstance(a, Tensor) else a for a in args]
         return [a if k or not isinstance(a, Tensor) else Like((a.data.shape, a.data.dtype)) for k, a in zip(keeps, args)]
@@ -57,8 +70,10 @@ class Primitive:
         args, y = node.args, node.y
         if not tensors:
             args = [a.data if isinstance(a, Tensor) else a for a in args]
-        elif self.keeps_y:
-            y = wrap(y, node) if type(y) is not tuple else tuple([component(node, i) for i in range(len(y))])
+        elif type(y) is tuple:
+            y = tuple([part if isinstance(part, Like) else component(node, i) for i, part in enumerate(y)])
+        elif y is not None:
+            y = wrap(y, node)
         vjps, kwargs = self.vjps, node.kwargs
         if kwargs:
             return [vjps[i](g, y, *args, **kwargs) for i, _ in node.edges]
@@ -160,19 +175,22 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
         node = new(Node)  # as Node(...), without the cost of a call
         node.op = record
         node.edges = edges
-        node.args = record.kept(args)
+        keeps, keeps_y = record.all_read if len(edges) == len(record.reads) else record.read(edges)
+        node.args = args if keeps is True else record.kept(keeps, args)
         node.kwargs = kwargs
         node.y = node.extra = None
         node.seq = next(clock)
         if type(y) is tuple:
-            y = node.y = tuple([np.asarray(part) if isinstance(part, np.generic) else part for part in y])
+            y = node.y = tuple([_as_array(part) for part in y])
             result = tuple([component(node, i) for i in range(len(y))])
-            if not record.keeps_y:
+            if not keeps_y:
                 node.y = tuple([Like((part.shape, part.dtype)) for part in y])
         else:
-            result = wrap(y, node)
-            if record.keeps_y:
-                node.y = result.data
+            result = new(Tensor)
+            result.data = y = y if type(y) is np.ndarray else _as_array(y)
+            result._node = node
+            if keeps_y:
+                node.y = y
         if record.residuals:
             node.note("residuals", residuals)
         if observers:
@@ -182,6 +200,10 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
 
     op.primitive = record  # type: ignore[attr-defined]
     return _named(op, forward)
+
+
+def _as_array(y: Any) -> Any:
+    return y if is_array(y) else np.asarray(y)
 
 
 def _named(op: Callable, forward: Callable) -> Callable:
@@ -204,14 +226,14 @@ def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -
     if not isinstance(record, Primitive):
         raise TypeError(f"defvjp: {op!r} is not a primitive; decorate its forward with @primitive first")
     if each is not None:
-        _, (y, _), *rest = _positional(each)
+        _, _, (y, _), *rest = _positional(each)
         record.vjps = _Each(each)
-        record.keeps_y = not y.startswith("_")
-        record.keeps = any(not name.startswith("_") for name, _ in rest[1:])
+        record.all_read = Reads(any(not name.startswith("_") for name, _ in rest), not y.startswith("_"))
         return
-    keeps = [False] * len(vjps)
+    reads = []
     for f in vjps:
         if f is None:
+            reads.append(Reads(False, False))
             continue
         names = _positional(f)
         variadic = bool(names) and names[-1][1]
@@ -220,12 +242,24 @@ def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -
                 f"defvjp({record.name}): {len(vjps)} VJPs were given, so each is called with (g, y, {len(vjps)} arguments); "
                 f"this one takes {[name for name, _ in names]}"
             )
-        record.keeps_y |= not names[1][0].startswith("_")
-        for i in range(len(keeps)):
-            keeps[i] |= not names[min(i + 2, len(names) - 1)][0].startswith("_")
-    record.keeps = keeps if any(keeps) and not all(keeps) else any(keeps)
+        kept = [not names[min(i + 2, len(names) - 1)][0].startswith("_") for i in range(len(vjps))]
+        reads.append(Reads(_shortened(kept), not names[1][0].startswith("_")))
+    record.reads, record.all_read = reads, _together(reads)
     missing = _Missing(record)
     record.vjps = [f or partial(lambda i, *_, **__: missing[i], i) for i, f in enumerate(vjps)]
+
+
+def _shortened(kept: list[bool]) -> list[bool] | bool:
+    return kept if any(kept) and not all(kept) else any(kept)
+
+
+def _together(reads: Sequence[Reads]) -> Reads:
+    """What several VJPs read: the union."""
+    masks = [r.args for r in reads]
+    if any(m is True for m in masks):
+        return Reads(True, any(r.y for r in reads))
+    lists = [m for m in masks if m is not False]
+    return Reads(_shortened([any(column) for column in zip(*lists)]), any(r.y for r in reads))
 
 
 def _positional(f: Callable) -> list[tuple[str, bool]]:
@@ -256,57 +290,3 @@ def nondifferentiable(forward: Callable) -> Callable:
         return wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
 
     return _named(op, forward)
-
-
-class Fused(Primitive):
-    """A primitive with a definition: the same function written as a composition of other ops (see `fused`)."""
-
-    residuals = True
-    backward: Callable
-
-    def __init__(self, forward: Callable, name: str, definition: Callable):
-        super().__init__(forward, name)
-        self.definition = definition
-        self.keeps = self.keeps_y = True
-
-    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
-        wanted = [i for i, _ in node.edges]
-        if not tensors:
-            values = [a.data if isinstance(a, Tensor) else a for a in node.args]
-            needs = [i in wanted for i in range(len(values))]
-            gs = self.backward(g, node.y, node.noted("residuals"), needs, *values, **node.kwargs)
-            return [gs[i] for i in wanted]
-        from .backward import grad
-
-        y = self.definition(*node.args, **node.kwargs)
-        pairs = list(zip(y, g)) if isinstance(y, tuple) else [(y, g)]
-        pairs = [(part, h) for part, h in pairs if h is not None and part.requires_grad]
-        ys, hs = [part for part, _ in pairs], [h for _, h in pairs]
-        return grad(ys, [node.args[i] for i in wanted], hs, create_graph=True, allow_unused=True)
-
-
-def fused(definition: Callable) -> Callable:
-    """Make a fused op: `definition` composes ops; the decorated forward and its `backward` compute the same faster on arrays.
-
-        @fused(definition)
-        def softmax_ce(x, t, *, ...): return y, residuals
-        @softmax_ce.backward
-        def _(g, y, residuals, needs, x, t, *, ...): return gx, None
-
-    First-order training runs the fused pair; `create_graph=True` differentiates the definition at the same arguments.
-    With several outputs y and g are tuples, and a g of None means zero. `needs[i]` says whether argument i wants its cotangent.
-    """
-
-    def decorate(forward: Callable) -> Callable:
-        record = Fused(forward, forward.__name__.strip("_"), definition)
-        op = make_op(record, forward)
-
-        def backward(f: Callable) -> Callable:
-            record.backward = f
-            return f
-
-        op.backward = backward  # type: ignore[attr-defined]
-        op.definition = definition  # type: ignore[attr-defined]
-        return op
-
-    return decorate

@@ -1,0 +1,63 @@
+"""Fused ops: a definition composed of other ops, plus a faster way to compute it and its first derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..tensor import Tensor
+from .engine import grad
+from .graph import Node
+from .primitives import Primitive, Reads, make_op
+
+
+class Fused(Primitive):
+    """A primitive with a definition: the same function written as a composition of other ops (see `fused`)."""
+
+    residuals = True
+    backward: Callable
+
+    def __init__(self, forward: Callable, name: str, definition: Callable):
+        super().__init__(forward, name)
+        self.definition = definition
+        self.all_read = Reads(True, True)
+
+    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
+        wanted = [i for i, _ in node.edges]
+        if not tensors:
+            values = [a.data if isinstance(a, Tensor) else a for a in node.args]
+            needs = [i in wanted for i in range(len(values))]
+            gs = self.backward(g, node.y, node.noted("residuals"), needs, *values, **node.kwargs)
+            return [gs[i] for i in wanted]
+        y = self.definition(*node.args, **node.kwargs)
+        pairs = list(zip(y, g)) if isinstance(y, tuple) else [(y, g)]
+        pairs = [(part, h) for part, h in pairs if h is not None and part.requires_grad]
+        ys, hs = [part for part, _ in pairs], [h for _, h in pairs]
+        return grad(ys, [node.args[i] for i in wanted], hs, create_graph=True, allow_unused=True)
+
+
+def fused(definition: Callable) -> Callable:
+    """Make a fused op: `definition` composes ops; the decorated forward and its `backward` compute the same faster on arrays.
+
+        @fused(definition)
+        def softmax_ce(x, t, *, ...): return y, residuals
+        @softmax_ce.backward
+        def _(g, y, residuals, needs, x, t, *, ...): return gx, None
+
+    First-order training runs the fused pair; `create_graph=True` differentiates the definition at the same arguments.
+    With several outputs y and g are tuples, and a g of None means zero. `needs[i]` says whether argument i wants its cotangent.
+    """
+
+    def decorate(forward: Callable) -> Callable:
+        record = Fused(forward, forward.__name__.strip("_"), definition)
+        op = make_op(record, forward)
+
+        def backward(f: Callable) -> Callable:
+            record.backward = f
+            return f
+
+        op.backward = backward  # type: ignore[attr-defined]
+        op.definition = definition  # type: ignore[attr-defined]
+        return op
+
+    return decorate
