@@ -68,9 +68,7 @@ class use:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _chosen.set(self._previous)
 
 
@@ -83,7 +81,9 @@ def available() -> list[str]:
 def _module(name: str) -> ModuleType | None:
     try:
         return import_module("." + name, __name__)
-    except ModuleNotFoundError:
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(__name__):
+            raise
         return None
 
 

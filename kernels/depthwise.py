@@ -1,6 +1,6 @@
-"""Depthwise convolution, one input and one output channel per group: a product is one multiply-add over channels.
+"""Depthwise convolution, one input and one output channel per group: sums of products along the channels.
 
-Matrix products would have one column each here; instead every kernel position is one pass over a chunk of images.
+Matrix products would have one column each here.
 """
 
 from collections.abc import Iterator
@@ -8,41 +8,61 @@ from collections.abc import Iterator
 import numpy as np
 
 from .arrays import Array, array_module, channels_first, channels_last
-from .slices import Slices, region
-from .spec import ConvSpec, Ints
+from .slices import region
+from .spec import ConvSpec
+from .windows import flip, has_mirror, mirror, place, reach, windows
 
-CHUNK_BYTES = 1 << 18  # of output per chunk of images, so that all passes over it stay in the cache
+CHUNK_BYTES = 1 << 19  # of the first argument per chunk of images: windows read it from the cache
 
 
 def conv(x: Array, w: Array, *, spec: ConvSpec) -> Array:
-    y = array_module(x).zeros((len(x), *spec.output, spec.out_channels), np.result_type(x, w))
-    x = channels_last(x)
-    for chunk, k, out, source in _passes(y, spec):
-        y[chunk][out] += x[chunk][source] * w[:, 0, *k]
-    return channels_first(y)
+    y = channels_first(array_module(x).empty((len(x), *spec.output, spec.out_channels), np.result_type(x, w)))
+    kernel, output = _letters(spec)
+    w = channels_last(w[:, 0][None])[0]  # einsum loops innermost where memory is contiguous: over channels
+    for images, view in _window_views(x, spec):
+        y[images] = np.einsum(f"nc{kernel}{output},{kernel}c->nc{output}", view, w)
+    return y
 
 
 def conv_input(g: Array, w: Array, *, spec: ConvSpec) -> Array:
+    if has_mirror(spec):
+        return conv(g, flip(w, spec), spec=mirror(spec))
     x = array_module(g).zeros((len(g), *spec.input, spec.in_channels), np.result_type(g, w))
     g = channels_last(g)
-    for chunk, k, out, source in _passes(g, spec):
-        x[chunk][source] += g[chunk][out] * w[:, 0, *k]
+    for images in _chunks(g):
+        for k in np.ndindex(*spec.kernel):
+            out, source = region(spec, k)
+            x[images][source] += g[images][out] * w[:, 0, *k]
     return channels_first(x)
 
 
 def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
     w = array_module(x).zeros(spec.weight_shape, np.result_type(x, g))
-    x, g = channels_last(x), channels_last(g)
-    for chunk, k, out, source in _passes(g, spec):
-        product = x[chunk][source] * g[chunk][out]
-        w[:, 0, *k] += product.reshape(-1, product.shape[-1]).sum(axis=0)
+    kernel, output = _letters(spec)
+    g = channels_first(channels_last(g))
+    for images, view in _window_views(x, spec):
+        w[:, 0] += np.einsum(f"nc{kernel}{output},nc{output}->c{kernel}", view, g[images])
     return w
 
 
-def _passes(y: Array, spec: ConvSpec) -> Iterator[tuple[slice, Ints, Slices, Slices]]:
-    """(images, kernel position, output slices, input slices), chunk after chunk of images."""
-    regions = [(k, *region(spec, k)) for k in np.ndindex(*spec.kernel)]
-    size = max(1, CHUNK_BYTES // max(1, y[:1].nbytes))
-    for begin in range(0, len(y), size):
-        for k, out, source in regions:
-            yield slice(begin, begin + size), k, out, source
+def _letters(spec: ConvSpec) -> tuple[str, str]:
+    return "ijk"[: spec.rank], "xyz"[: spec.rank]
+
+
+def _chunks(x: Array) -> Iterator[slice]:
+    """Chunks of images."""
+    size = max(1, CHUNK_BYTES // max(1, x[:1].nbytes))
+    return (slice(begin, begin + size) for begin in range(0, len(x), size))
+
+
+def _window_views(x: Array, spec: ConvSpec) -> Iterator[tuple[slice, Array]]:
+    """(images, their windows (n, channels, *kernel, *output)) for all chunks; the next overwrites them."""
+    buffer = None
+    for images in _chunks(x):
+        part = x[images, None]
+        if buffer is None:
+            block = array_module(x).zeros((len(part), 1, *reach(spec, spec.output[0]), spec.in_channels), x.dtype)
+            buffer = np.moveaxis(block, -1, 2)
+        padded = buffer[: len(part)]
+        place(padded, part, spec, 0)
+        yield images, windows(padded, spec, spec.output[0])[:, 0]

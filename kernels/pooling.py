@@ -8,7 +8,7 @@ from .arrays import Array, array_module, channels_first, channels_last
 from .slices import region, span
 from .spec import PoolSpec
 
-CHUNK_BYTES = 1 << 19  # of input per chunk of images, so that all passes over it stay in the cache
+CHUNK_BYTES = 1 << 20  # of input per chunk of images, so that all passes over it stay in the cache
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
@@ -17,9 +17,9 @@ def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
     y = xp.empty((n, *spec.output, channels), x.dtype)
     indices = xp.empty(y.shape, np.int64)
     first, start, step = _index_tables(xp, spec)
-    places = prod(spec.kernel)
+    regions = [region(spec, k) for k in np.ndindex(*spec.kernel)]
     # The running winner is a kernel position in the smallest integer type; it becomes a plane index once, at the end.
-    winner_type = np.uint8 if places <= 256 else np.uint32
+    winner_type = np.uint8 if len(regions) <= 256 else np.uint32
     lowest = False if x.dtype == bool else -np.inf if x.dtype.kind in "fc" else np.iinfo(x.dtype).min
     padded = any(low or high for low, high in _overhang(spec))
     size = max(1, CHUNK_BYTES // max(1, x[:1].nbytes))
@@ -30,13 +30,13 @@ def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
         if padded:
             best[...] = lowest
         else:
-            best[...] = part[region(spec, (0,) * spec.rank)[1]]
+            best[...] = part[regions[0][1]]
         winner[...] = first
-        for place, k in enumerate(np.ndindex(*spec.kernel)):
+        for place, (into, source) in enumerate(regions):
             if place == 0 and not padded:
                 continue
-            into, source = region(spec, k)
-            value, top = part[source], best[into]
+            # One contiguous copy: the three passes below would each pay for the strides.
+            value, top = xp.ascontiguousarray(part[source]), best[into]
             better = (value > top).view(np.uint8)
             won = winner[into]
             np.maximum(top, value, out=top)
@@ -44,11 +44,11 @@ def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
         indices[chunk] = step.take(winner)
         indices[chunk] += start
         if x.dtype.kind == "f" and np.isnan(best).any():
-            _point_at_nan(xp, part, best, indices[chunk], spec)
+            _point_at_nan(xp, part, indices[chunk], spec)
     return channels_first(y), channels_first(indices)
 
 
-def _point_at_nan(xp, part: Array, best: Array, indices: Array, spec: PoolSpec) -> None:
+def _point_at_nan(xp, part: Array, indices: Array, spec: PoolSpec) -> None:
     """Where a window's maximum is NaN, point at its last NaN, as torch does."""
     _, start, step = _index_tables(xp, spec)
     for place, k in enumerate(np.ndindex(*spec.kernel)):
@@ -77,9 +77,7 @@ def _overhang(spec: PoolSpec) -> list[tuple[int, int]]:
     """How far the windows reach outside the input, per axis and side."""
     return [
         (low, max(0, (out - 1) * s + extent - low - size))
-        for (low, _), out, s, extent, size in zip(
-            spec.padding, spec.output, spec.stride, spec.extent, spec.input, strict=True
-        )
+        for (low, _), out, s, extent, size in zip(spec.padding, spec.output, spec.stride, spec.extent, spec.input, strict=True)
     ]
 
 
@@ -121,7 +119,7 @@ def avg_pool(x: Array, *, spec: PoolSpec) -> Array:
 def avg_pool_input(g: Array, *, spec: PoolSpec) -> Array:
     g = channels_last(g)
     x = _divide(g.astype(np.result_type(g, np.float16)), spec)
-    for axis in range(spec.rank):
+    for axis in reversed(range(spec.rank)):  # rows last: they are the longest runs
         shape = (*x.shape[: axis + 1], spec.input[axis], *x.shape[axis + 2 :])
         total = array_module(g).zeros(shape, x.dtype)
         for k in range(spec.kernel[axis]):

@@ -23,10 +23,7 @@ def positions(shape: Ints) -> Iterator[Ints]:
 
 def tap(spec: ConvSpec | PoolSpec, p: Ints, k: Ints) -> Ints:
     """Input position under kernel position k of the window at output position p."""
-    return tuple(
-        p[axis] * spec.stride[axis] + k[axis] * spec.dilation[axis] - spec.padding[axis][0]
-        for axis in range(spec.rank)
-    )
+    return tuple(p[axis] * spec.stride[axis] + k[axis] * spec.dilation[axis] - spec.padding[axis][0] for axis in range(spec.rank))
 
 
 def inside(i: Ints, shape: Ints) -> bool:
@@ -101,7 +98,7 @@ def flat(i: Ints, shape: Ints) -> int:
     return place
 
 
-def gather(x: Array, indices: Array, *, spec: PoolSpec) -> Array:
+def gather(x: Array, indices: Array, *, spec: PoolSpec) -> Array:  # noqa: ARG001 (one signature for all)
     """y[n, c, p] = x[n, c, indices[n, c, p]], indices being flat spatial positions."""
     y = array_module(x).zeros(indices.shape, x.dtype)
     for n, c, *p in positions(indices.shape):
@@ -122,9 +119,7 @@ def divisor(spec: PoolSpec, p: Ints) -> int:
     if spec.divisor_override is not None:
         return spec.divisor_override
     low = [0 if not spec.count_include_pad else -pair[0] for pair in spec.padding]
-    high = [
-        size + (pair[1] if spec.count_include_pad else 0) for size, pair in zip(spec.input, spec.padding, strict=True)
-    ]
+    high = [size + (pair[1] if spec.count_include_pad else 0) for size, pair in zip(spec.input, spec.padding, strict=True)]
     elements = (tap(spec, p, k) for k in positions(spec.kernel))
     return sum(all(a <= j < b for a, j, b in zip(low, i, high, strict=True)) for i in elements)
 

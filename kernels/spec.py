@@ -7,12 +7,25 @@ All specs are rank-generic: one, two or three spatial axes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from math import prod
 from operator import index
-from typing import Any, NoReturn
+from typing import Any
 
-Ints = tuple[int, ...]
-Pairs = tuple[tuple[int, int], ...]
+from .sizes import (
+    Ints,
+    Pairs,
+    channels_text,
+    check_weight,
+    extents,
+    fail,
+    freeze,
+    normalise_padding,
+    padding_pairs,
+    per_axis,
+    rank_of,
+    window_ranges,
+)
+
+__all__ = ["ConvSpec", "Ints", "Pairs", "PoolSpec", "normalise_padding"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,7 @@ class ConvSpec:
     @cached_property
     def extent(self) -> Ints:
         """Dilated kernel size per axis."""
-        return _extent(self.kernel, self.dilation)
+        return extents(self.kernel, self.dilation)
 
     @cached_property
     def weight_shape(self) -> Ints:
@@ -68,9 +81,7 @@ class ConvSpec:
         `padding` is an int, one int per axis, one (low, high) pair per axis, 'valid' or 'same'.
         Raises ValueError where shapes, sizes or groups do not fit together, TypeError for non-integers.
         """
-        return _conv_spec(
-            tuple(x_shape), tuple(w_shape), _freeze(stride), _freeze(padding), _freeze(dilation), index(groups)
-        )
+        return _conv_spec(tuple(x_shape), tuple(w_shape), freeze(stride), freeze(padding), freeze(dilation), index(groups))
 
     @staticmethod
     def transposed(
@@ -93,11 +104,11 @@ class ConvSpec:
         return _transposed_spec(
             tuple(x_shape),
             tuple(w_shape),
-            _freeze(stride),
-            _freeze(padding),
-            _freeze(output_padding),
+            freeze(stride),
+            freeze(padding),
+            freeze(output_padding),
             None if output_size is None else tuple(index(size) for size in output_size),
-            _freeze(dilation),
+            freeze(dilation),
             index(groups),
         )
 
@@ -123,7 +134,7 @@ class PoolSpec:
     @cached_property
     def extent(self) -> Ints:
         """Dilated kernel size per axis."""
-        return _extent(self.kernel, self.dilation)
+        return extents(self.kernel, self.dilation)
 
     @cached_property
     def counts(self) -> tuple[Ints, ...]:
@@ -131,7 +142,7 @@ class PoolSpec:
         return tuple(
             tuple(
                 sum(-low <= i < size + high if self.count_include_pad else 0 <= i < size for i in window)
-                for window in _windows(size, k, s, (low, high), d, out)
+                for window in window_ranges(k, s, (low, high), d, out)
             )
             for size, k, s, (low, high), d, out in zip(
                 self.input, self.kernel, self.stride, self.padding, self.dilation, self.output, strict=True
@@ -157,68 +168,39 @@ class PoolSpec:
         """
         return _pool_spec(
             tuple(x_shape),
-            _freeze(kernel_size),
-            _freeze(kernel_size if stride is None else stride),
-            _freeze(padding),
-            _freeze(dilation),
+            freeze(kernel_size),
+            freeze(kernel_size if stride is None else stride),
+            freeze(padding),
+            freeze(dilation),
             bool(ceil_mode),
             bool(count_include_pad),
             None if divisor_override is None else index(divisor_override),
         )
 
 
-def normalise_padding(padding: Any, kernel: Ints, stride: Ints, dilation: Ints, input: Ints) -> Pairs:
-    """Padding in any accepted form as one (low, high) pair per axis.
-
-    Accepts an int, one int per axis, one (low, high) pair per axis, 'valid' (none) and 'same': TensorFlow's meaning,
-    output = ceil(input / stride), the odd element on the high side.
-    """
-    rank = len(kernel)
-    if padding == "valid":
-        return ((0, 0),) * rank
-    if padding == "same":
-        totals = [
-            max((-(-size // s) - 1) * s + extent - size, 0)
-            for size, s, extent in zip(input, stride, _extent(kernel, dilation), strict=True)
-        ]
-        return tuple((total // 2, total - total // 2) for total in totals)
-    expected = f"padding must be an int, {rank} ints, {rank} (low, high) pairs, 'valid' or 'same', got {padding!r}"
-    if isinstance(padding, str):
-        raise ValueError(expected)
-    sides = _freeze(padding)
-    if isinstance(sides, int):
-        sides = (sides,)
-    if len(sides) == 1:
-        sides *= rank
-    pairs = tuple((side, side) if isinstance(side, int) else side for side in sides)
-    if len(pairs) != rank or any(len(pair) != 2 or not all(isinstance(side, int) for side in pair) for pair in pairs):
-        raise ValueError(expected)
-    if any(side < 0 for pair in pairs for side in pair):
-        raise ValueError(f"padding must not be negative, got {padding!r}")
-    return pairs
-
-
-# The cached constructors take frozen arguments only. lru_cache holds 1, 1.0 and True to be one key: `_freeze` has made
+# The cached constructors take frozen arguments only. lru_cache holds 1, 1.0 and True to be one key: `freeze` has made
 # them all int.
 
 
 @lru_cache(maxsize=4096)
 def _conv_spec(x_shape: Ints, w_shape: Ints, stride: Any, padding: Any, dilation: Any, groups: int) -> ConvSpec:
-    name, rank = _rank("conv", x_shape, w_shape)
+    name, rank = rank_of("conv", x_shape, w_shape)
     channels, out_channels, kernel, input = x_shape[1], w_shape[0], w_shape[2:], x_shape[2:]
-    stride = _per_axis(name, "stride", stride, rank)
-    dilation = _per_axis(name, "dilation", dilation, rank)
-    _check_kernel_and_groups(name, w_shape, groups)
+    stride = per_axis(name, "stride", stride, rank)
+    dilation = per_axis(name, "dilation", dilation, rank)
+    check_weight(name, w_shape, groups)
     if channels != w_shape[1] * groups:
         weight = f"(weight shape {w_shape}, groups {groups})"
-        _fail(name, f"input has {_channels(channels)}, weight expects {w_shape[1] * groups} {weight}")
+        fail(name, f"input has {channels_text(channels)}, weight expects {w_shape[1] * groups} {weight}")
     if out_channels % groups:
-        _fail(name, f"groups {groups} does not divide the {out_channels} output channels (weight shape {w_shape})")
-    pairs = _padding(name, padding, kernel, stride, dilation, input)
+        fail(name, f"groups {groups} does not divide the {out_channels} output channels (weight shape {w_shape})")
+    if any(size < 1 for size in input):
+        fail(name, f"input {input} has an empty axis")
+    pairs = padding_pairs(name, padding, kernel, stride, dilation, input)
     padded = tuple(size + low + high for size, (low, high) in zip(input, pairs, strict=True))
-    extent = _extent(kernel, dilation)
+    extent = extents(kernel, dilation)
     if any(e > size for e, size in zip(extent, padded, strict=True)):
-        _fail(name, f"kernel {kernel} with dilation {dilation} spans {extent}, more than the padded input {padded}")
+        fail(name, f"kernel {kernel} with dilation {dilation} spans {extent}, more than the padded input {padded}")
     output = tuple((size - e) // s + 1 for size, e, s in zip(padded, extent, stride, strict=True))
     return ConvSpec(channels, out_channels, input, kernel, stride, pairs, dilation, groups, output)
 
@@ -234,39 +216,37 @@ def _transposed_spec(
     dilation: Any,
     groups: int,
 ) -> ConvSpec:
-    name, rank = _rank("conv_transpose", x_shape, w_shape)
+    name, rank = rank_of("conv_transpose", x_shape, w_shape)
     channels, kernel, input = x_shape[1], w_shape[2:], x_shape[2:]
-    stride = _per_axis(name, "stride", stride, rank)
-    dilation = _per_axis(name, "dilation", dilation, rank)
-    extra = _per_axis(name, "output_padding", output_padding, rank, least=0)
-    _check_kernel_and_groups(name, w_shape, groups)
+    stride = per_axis(name, "stride", stride, rank)
+    dilation = per_axis(name, "dilation", dilation, rank)
+    extra = per_axis(name, "output_padding", output_padding, rank, least=0)
+    check_weight(name, w_shape, groups)
     if channels != w_shape[0]:
-        _fail(name, f"input has {_channels(channels)}, weight expects {w_shape[0]} (weight shape {w_shape})")
+        fail(name, f"input has {channels_text(channels)}, weight expects {w_shape[0]} (weight shape {w_shape})")
     if channels % groups:
-        _fail(name, f"groups {groups} does not divide the {channels} input channels")
+        fail(name, f"groups {groups} does not divide the {channels} input channels")
     if isinstance(padding, str):
-        _fail(name, f"padding must be numbers, got {padding!r}")
+        fail(name, f"padding must be numbers, got {padding!r}")
     if any(size < 1 for size in input):
-        _fail(name, f"input {input} has an empty axis")
-    pairs = _padding(name, padding, kernel, stride, dilation, input)
+        fail(name, f"input {input} has an empty axis")
+    pairs = padding_pairs(name, padding, kernel, stride, dilation, input)
     smallest = tuple(
         (size - 1) * s - low - high + e
-        for size, s, (low, high), e in zip(input, stride, pairs, _extent(kernel, dilation), strict=True)
+        for size, s, (low, high), e in zip(input, stride, pairs, extents(kernel, dilation), strict=True)
     )
     if output_size is not None:
         wanted = output_size[2:] if len(output_size) == rank + 2 else output_size
         largest = tuple(size + s - 1 for size, s in zip(smallest, stride, strict=True))
-        if len(wanted) != rank or not all(
-            a <= size <= b for a, size, b in zip(smallest, wanted, largest, strict=True)
-        ):
-            _fail(name, f"output_size {output_size} is not within {smallest} .. {largest} (input {input})")
+        if len(wanted) != rank or not all(a <= size <= b for a, size, b in zip(smallest, wanted, largest, strict=True)):
+            fail(name, f"output_size {output_size} is not within {smallest} .. {largest} (input {input})")
         output = wanted
     else:
         if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
-            _fail(name, f"output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
+            fail(name, f"output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
         output = tuple(size + e for size, e in zip(smallest, extra, strict=True))
     if any(size < 1 for size in output):
-        _fail(name, f"the output would have the sizes {output} (input {input}, kernel {kernel}, padding {pairs})")
+        fail(name, f"the output would have the sizes {output} (input {input}, kernel {kernel}, padding {pairs})")
     return ConvSpec(w_shape[1] * groups, channels, output, kernel, stride, pairs, dilation, groups, input)
 
 
@@ -281,30 +261,27 @@ def _pool_spec(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> PoolSpec:
-    name, rank = _rank("pool", x_shape)
+    name, rank = rank_of("pool", x_shape)
     input = x_shape[2:]
-    kernel = _per_axis(name, "kernel_size", kernel_size, rank)
-    stride = _per_axis(name, "stride", stride, rank)
-    dilation = _per_axis(name, "dilation", dilation, rank)
-    sides = _per_axis(name, "padding", padding, rank, least=0)
-    extent = _extent(kernel, dilation)
+    kernel = per_axis(name, "kernel_size", kernel_size, rank)
+    stride = per_axis(name, "stride", stride, rank)
+    dilation = per_axis(name, "dilation", dilation, rank)
+    sides = per_axis(name, "padding", padding, rank, least=0)
+    extent = extents(kernel, dilation)
     if any(2 * side > e for side, e in zip(sides, extent, strict=True)):
-        _fail(name, f"padding {sides} must be at most half of the dilated kernel {extent}")
+        fail(name, f"padding {sides} must be at most half of the dilated kernel {extent}")
     if divisor_override == 0:
-        _fail(name, "divisor_override must not be zero")
+        fail(name, "divisor_override must not be zero")
     output = tuple(
-        _pool_output(size, e, s, side, ceil_mode)
-        for size, e, s, side in zip(input, extent, stride, sides, strict=True)
+        _pool_output(size, e, s, side, ceil_mode) for size, e, s, side in zip(input, extent, stride, sides, strict=True)
     )
     if any(size < 1 for size in output):
-        _fail(name, f"input {input} with padding {sides} is smaller than the kernel {kernel} (dilation {dilation})")
+        fail(name, f"input {input} with padding {sides} is smaller than the kernel {kernel} (dilation {dilation})")
     pairs = tuple((side, side) for side in sides)
     for size, k, s, pair, d, out in zip(input, kernel, stride, pairs, dilation, output, strict=True):
-        if not all(any(0 <= i < size for i in window) for window in _windows(size, k, s, pair, d, out)):
-            _fail(name, f"a window of kernel {kernel}, dilation {dilation} holds only padding (input {input})")
-    return PoolSpec(
-        input, kernel, stride, pairs, dilation, ceil_mode, count_include_pad, divisor_override, output
-    )
+        if not all(any(0 <= i < size for i in window) for window in window_ranges(k, s, pair, d, out)):
+            fail(name, f"a window of kernel {kernel}, dilation {dilation} holds only padding (input {input})")
+    return PoolSpec(input, kernel, stride, pairs, dilation, ceil_mode, count_include_pad, divisor_override, output)
 
 
 def _pool_output(size: int, extent: int, stride: int, side: int, ceil_mode: bool) -> int:
@@ -313,64 +290,3 @@ def _pool_output(size: int, extent: int, stride: int, side: int, ceil_mode: bool
         return span // stride + 1
     output = -(-span // stride) + 1
     return output - 1 if (output - 1) * stride >= size + side else output
-
-
-def _windows(size: int, kernel: int, stride: int, pair: tuple[int, int], dilation: int, output: int) -> list[range]:
-    """Input positions of each window along one axis; those outside 0 .. size - 1 are padding."""
-    starts = (p * stride - pair[0] for p in range(output))
-    return [range(start, start + kernel * dilation, dilation) for start in starts]
-
-
-def _extent(kernel: Ints, dilation: Ints) -> Ints:
-    return tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-
-
-def _freeze(value: Any) -> Any:
-    """An int (of any integer type), a string, or nested tuples of them: hashable, and equal only when the same."""
-    if type(value) is int or isinstance(value, str):
-        return value
-    if isinstance(value, Sequence):
-        return tuple(_freeze(item) for item in value)
-    return index(value)
-
-
-def _per_axis(name: str, what: str, value: Any, rank: int, least: int = 1) -> Ints:
-    axes = (value,) if isinstance(value, int) else value
-    if len(axes) == 1:
-        axes = axes * rank
-    if len(axes) != rank or not all(isinstance(axis, int) and axis >= least for axis in axes):
-        _fail(name, f"{what} must be one int or {rank} ints, at least {least}, got {value!r}")
-    return axes
-
-
-def _padding(name: str, padding: Any, kernel: Ints, stride: Ints, dilation: Ints, input: Ints) -> Pairs:
-    try:
-        return normalise_padding(padding, kernel, stride, dilation, input)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
-
-
-def _rank(name: str, x_shape: Ints, w_shape: Ints | None = None) -> tuple[str, int]:
-    rank = len(x_shape if w_shape is None else w_shape) - 2
-    if not 1 <= rank <= 3:
-        shape = x_shape if w_shape is None else w_shape
-        _fail(name, f"needs 1 to 3 spatial axes after two leading ones, got shape {shape}")
-    name = f"{name}{rank}d"
-    if w_shape is not None and len(x_shape) != len(w_shape):
-        _fail(name, f"input must have {rank + 2} axes (N, C and {rank} spatial), got shape {x_shape}")
-    return name, rank
-
-
-def _check_kernel_and_groups(name: str, w_shape: Ints, groups: int) -> None:
-    if prod(w_shape[2:]) < 1:
-        _fail(name, f"kernel is empty (weight shape {w_shape})")
-    if groups < 1:
-        _fail(name, f"groups must be at least 1, got {groups}")
-
-
-def _channels(count: int) -> str:
-    return f"{count} channel" if count == 1 else f"{count} channels"
-
-
-def _fail(name: str, message: str) -> NoReturn:
-    raise ValueError(f"{name}: {message}")
