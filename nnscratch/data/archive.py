@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import tarfile
 import zlib
@@ -20,16 +21,18 @@ def extract_tar(
 ) -> list[Path]:
     """Write the files `members` (name in the archive -> exact size in bytes) of a .tar or .tar.gz into `destination`.
 
-    Files are written under the last part of the expected name, never under a name taken from the archive; regular files nobody expects
-    are skipped. Raises DataError, naming archive and member, for an absolute path or '..', a link, a device, a member of another size or
-    listed twice, more than `max_members` of them, more bytes in all than the expected files account for, damage, and missing members.
+    Files are written under the last part of the expected name, never under a name taken from the archive; regular
+    files nobody expects are skipped. Raises DataError, naming archive and member, for an absolute path or '..', a
+    link, a device, a member of another size or listed twice, more than `max_members` of them, more bytes in all than
+    the expected files account for, damage, and missing members.
     """
     path, destination = Path(path), Path(destination)
     destination.mkdir(parents=True, exist_ok=True)
     limit = sum(members.values()) + max_members * 1024 + _SLACK
     written: dict[str, Path] = {}
     try:
-        # Stream mode never seeks, so the bound on bytes read also bounds what a forged header can make tarfile allocate.
+        # Stream mode never seeks, so the bound on bytes read also bounds what a forged header
+        # can make tarfile allocate.
         with _open(path) as raw, tarfile.open(fileobj=_Bounded(raw, limit, path), mode="r|") as archive:
             for number, member in enumerate(archive):
                 if number >= max_members:
@@ -39,9 +42,7 @@ def extract_tar(
                     continue
                 if member.size != members[member.name] or member.name in written:
                     fault = "twice" if member.name in written else f"with {member.size} bytes"
-                    raise DataError(
-                        f"{path}: holds {member.name!r} {fault}, expected one of {members[member.name]} bytes"
-                    )
+                    raise DataError(f"{path}: holds {member.name!r} {fault}, expected one of {members[member.name]} bytes")
                 target = destination / PurePosixPath(member.name).name
                 _write(archive.extractfile(member), target, member.size, path)
                 written[member.name] = target
@@ -88,13 +89,13 @@ def _write(source: Any, target: Path, size: int, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-class _Bounded:
+class _Bounded(io.RawIOBase):
     """A reader that refuses to pass on more than `limit` bytes in all."""
 
     def __init__(self, file: Any, limit: int, path: Path):
         self.file, self.left, self.path = file, limit, path
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1) -> bytes:
         data = self.file.read(size)
         self.left -= len(data)
         if self.left < 0:

@@ -15,7 +15,8 @@ class Dataset(ABC):
     """`len(dataset)` samples; `dataset[i]` is one of them (an array, a number, or a tuple or dict of such).
 
     A subclass writes `__len__` and `__getitem__`. One that can gather many samples at once also writes
-    `batch(indices)`; a subclass that replaces only `__getitem__` gets the per-sample `batch` back, so the two never disagree.
+    `batch(indices)`; a subclass that replaces only `__getitem__` gets the per-sample `batch` back, so the two never
+    disagree.
     """
 
     classes: Sequence[str] = ()
@@ -140,9 +141,7 @@ class Subset(Dataset):
         self.indices = np.asarray(indices, dtype=np.int64).reshape(-1)
         n = len(dataset)
         if self.indices.size and not (-n <= self.indices.min() and self.indices.max() < n):
-            raise IndexError(
-                f"Subset: indices span {self.indices.min()}..{self.indices.max()}, the dataset has {n} samples"
-            )
+            raise IndexError(f"Subset: indices span {self.indices.min()}..{self.indices.max()}, the dataset has {n} samples")
         self.classes = getattr(dataset, "classes", ())
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Readers for data files that trust nothing in them: every size is checked before memory is taken, nothing is unpickled."""
+"""Readers that trust nothing in a data file: sizes are checked before memory is taken, nothing is unpickled."""
 
 from __future__ import annotations
 

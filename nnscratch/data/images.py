@@ -49,7 +49,7 @@ class ImageSet(Dataset):
 
     @property
     def images(self) -> np.ndarray:
-        return to_float(self.data)
+        return to_float(self.data[:])
 
     @property
     def targets(self) -> np.ndarray:

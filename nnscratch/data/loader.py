@@ -22,28 +22,28 @@ def default_collate(samples: list[Any]) -> Any:
 
 def to_tensors(batch: Any) -> Any:
     """Every array of a (nested) tuple or dict as a tensor."""
-    from ..tensor import tensor
+    from ..tensor import as_tensor
 
     if isinstance(batch, dict):
         return {key: to_tensors(part) for key, part in batch.items()}
     if isinstance(batch, tuple):
         return tuple(to_tensors(part) for part in batch)
-    return batch if isinstance(batch, list) else tensor(batch)
+    return batch if isinstance(batch, list) else as_tensor(batch)
 
 
 class DataLoader:
     """Batches of `dataset`: one pass over the loader is one epoch.
 
-    `shuffle` visits the samples in a new random order each epoch; `sampler` (iterable of indices) or `batch_sampler` (iterable of
-    index lists) give the order instead. Without `collate_fn` a batch is gathered by `dataset.batch(indices)` in one step and
-    its arrays become tensors; with it, a batch is `collate_fn([dataset[i] for i in indices])`.
-    `prefetch`: how many batches a background thread may compute ahead.
+    `shuffle` visits the samples in a new random order each epoch; `sampler` (iterable of indices) or `batch_sampler`
+    (iterable of index lists) give the order instead. Without `collate_fn` a batch is gathered by
+    `dataset.batch(indices)` in one step and its arrays become tensors; with it, a batch is `collate_fn([dataset[i]
+    for i in indices])`. `prefetch`: how many batches a background thread may compute ahead.
 
     All randomness is keyed by (seed, epoch, batch). The seed is `seed`, or drawn once from `generator` (the default one
-    when neither is given). `state_dict()` may be taken at any time, also within an epoch: a loader that loads it first yields the rest of the interrupted
-    epoch, then the same epochs as the original, whatever its `prefetch`. The exception is a `sampler` with random state of
-    its own: let it draw from `current_generator()`, as `RandomSampler` does.
-    An iterator left early ends its epoch: the next `iter(loader)` starts another one.
+    when neither is given). `state_dict()` may be taken at any time, also within an epoch: a loader that loads it
+    first yields the rest of the interrupted epoch, then the same epochs as the original, whatever its `prefetch`. The
+    exception is a `sampler` with random state of its own: let it draw from `current_generator()`, as `RandomSampler`
+    does. An iterator left early ends its epoch: the next `iter(loader)` starts another one.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class DataLoader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state` was taken. Raises ValueError for a state of another kind, or of another dataset or batch size."""
+        """Continue where `state` was taken. Raises ValueError for a state of another dataset or batch size."""
         own = self.state_dict()
         if not isinstance(state, dict) or state.keys() != own.keys():
             given = sorted(state) if isinstance(state, dict) else type(state).__name__

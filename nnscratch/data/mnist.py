@@ -14,10 +14,11 @@ from .sources import find_file
 
 
 class MNIST(ImageSet):
-    """Handwritten digits (LeCun, Cortes and Burges, 1998): 60,000 + 10,000 grey 28x28 images (N, 1, 28, 28), labels 0..9.
+    """Handwritten digits (LeCun, Cortes and Burges, 1998): 60,000 + 10,000 grey images (N, 1, 28, 28), labels 0..9.
 
-    The four IDX files, gzipped or plain, are looked for in `root`, the folder NNSCRATCH_DATA and the cache, there directly or in a
-    subfolder `mnist`, and downloaded if absent (unless `download=False`). Raises DataError for missing or damaged files.
+    The four IDX files, gzipped or plain, are looked for in `root`, the folder NNSCRATCH_DATA and the cache, there
+    directly or in a subfolder `mnist`, and downloaded if absent (unless `download=False`). Raises DataError for
+    missing or damaged files.
     """
 
     folder: ClassVar[str] = "mnist"
@@ -57,9 +58,7 @@ class MNIST(ImageSet):
         if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
             raise DataError(f"{paths[0]}: expected bytes of shape (N, 28, 28), got {images.dtype} {images.shape}")
         if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            raise DataError(
-                f"{paths[1]}: expected one byte for each of {len(images)} images, got {labels.dtype} {labels.shape}"
-            )
+            raise DataError(f"{paths[1]}: expected one byte for each of {len(images)} images, got {labels.dtype} {labels.shape}")
         check_labels(paths[1], labels, len(self.names))
         super().__init__(images[:, None], labels, self.names, transform, target_transform, size=size)
 

@@ -15,8 +15,8 @@ _END = object()
 class Prefetcher:
     """The items of `source`, at most `depth` of them computed ahead in one background thread.
 
-    An exception in `source` is raised from `next` with its traceback. The thread ends after the item in hand when the source
-    is exhausted or raises, on `close()`, when the prefetcher is dropped, and at interpreter exit.
+    An exception in `source` is raised from `next` with its traceback. The thread ends after the item in hand when the
+    source is exhausted or raises, on `close()`, when the prefetcher is dropped, and at interpreter exit.
     """
 
     def __init__(self, source: Iterator[Any], depth: int):
@@ -63,7 +63,7 @@ def _produce(source: Iterator[Any], ready: SimpleQueue, slots: threading.Semapho
 def _stop(thread: threading.Thread, slots: threading.Semaphore, stop: threading.Event) -> None:
     stop.set()
     slots.release()
-    # Waiting keeps a stopped thread out of the next epoch's way and out of interpreter shutdown; the bound is for a source
-    # that hangs. The collector may drop a prefetcher inside its own thread, which cannot wait for itself.
+    # Waiting keeps a stopped thread out of the next epoch's way and out of interpreter shutdown; the bound is for a
+    # source that hangs. The collector may drop a prefetcher inside its own thread, which cannot wait for itself.
     if thread is not threading.current_thread():
         thread.join(timeout=1.0)

@@ -1,7 +1,7 @@
 """Random numbers for data that depend on *what* is drawn, not on *when*.
 
-Order and augmentation are keyed by (seed, epoch) and (seed, epoch, batch), so a resumed or prefetching loader draws exactly
-what an uninterrupted one draws, and its state is three integers.
+Order and augmentation are keyed by (seed, epoch) and (seed, epoch, batch), so a resumed or prefetching loader draws
+exactly what an uninterrupted one draws, and its state is three integers.
 """
 
 from __future__ import annotations
@@ -57,6 +57,4 @@ def as_numpy_generator(generator: Any = None, seed: int | None = None) -> np.ran
         return generator.numpy
     if isinstance(generator, np.random.Generator):
         return generator
-    raise TypeError(
-        f"generator: expected nnscratch.Generator, numpy.random.Generator or None, got {type(generator).__name__}"
-    )
+    raise TypeError(f"generator: expected nnscratch.Generator, numpy.random.Generator or None, got {type(generator).__name__}")

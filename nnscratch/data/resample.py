@@ -20,15 +20,16 @@ def size_pair(size: int | tuple[int, int], name: str = "size") -> tuple[int, int
 def resize_weights(n_in: int, n_out: int, mode: str = "bilinear", antialias: bool = True) -> np.ndarray:
     """The (n_out, n_in) matrix that resizes one axis.
 
-    Pixel centres sit at i + 1/2. 'nearest' copies the input pixel whose area holds the output centre; 'bilinear' weighs by a
-    triangle of half-width one input pixel, widened to n_in / n_out when `antialias` is on and the axis shrinks.
+    Pixel centres sit at i + 1/2. 'nearest' copies the input pixel whose area holds the output centre; 'bilinear'
+    weighs by a triangle of half-width one input pixel, widened to n_in / n_out when `antialias` is on and the axis
+    shrinks.
     """
-    scale = n_in / n_out
-    centres = (np.arange(n_out) + 0.5) * scale
     if mode == "nearest":
-        return np.eye(n_in)[np.minimum(centres.astype(np.int64), n_in - 1)]
+        return np.eye(n_in)[(2 * np.arange(n_out) + 1) * n_in // (2 * n_out)]  # integers: centres on a border are exact
     if mode != "bilinear":
         raise ValueError(f"mode: expected 'nearest' or 'bilinear', got {mode!r}")
+    scale = n_in / n_out
+    centres = (np.arange(n_out) + 0.5) * scale
     if antialias and scale > 1:
         distance = np.abs(np.arange(n_in) + 0.5 - centres[:, None]) / scale
         weights = np.maximum(0.0, 1.0 - distance)
@@ -52,14 +53,14 @@ def resize(images: Any, size: int | tuple[int, int], mode: str = "bilinear", ant
 
 
 def sample_bilinear(images: Any, ys: Any, xs: Any, fill: float = 0.0) -> Any:
-    """images (N, C, H, W) looked up at points ys, xs (N, OH, OW), in pixels from the first pixel's centre -> (N, C, OH, OW).
+    """images (N, C, H, W) looked up at points ys, xs (N, OH, OW), in pixels from the first one's centre.
 
     Points between pixels are interpolated; every pixel outside the image has the value `fill`.
     """
     n, _, h, w = images.shape
     top, left = np.floor(ys), np.floor(xs)
     which = array_module(images).arange(n)[:, None, None]
-    out = 0.0
+    out: Any = 0.0
     for row, weight_y in ((top, 1 - (ys - top)), (top + 1, ys - top)):
         for column, weight_x in ((left, 1 - (xs - left)), (left + 1, xs - left)):
             inside = (row >= 0) & (row < h) & (column >= 0) & (column < w)

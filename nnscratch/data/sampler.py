@@ -30,9 +30,7 @@ class RandomSampler:
         self.data_source, self.replacement = data_source, replacement
         self.num_samples = len(data_source) if num_samples is None else num_samples
         if len(data_source) == 0 or self.num_samples <= 0:
-            raise ValueError(
-                f"RandomSampler: num_samples should be positive, got {self.num_samples} of {len(data_source)}"
-            )
+            raise ValueError(f"RandomSampler: num_samples should be positive, got {self.num_samples} of {len(data_source)}")
 
     def __len__(self) -> int:
         return self.num_samples
@@ -56,9 +54,7 @@ class WeightedRandomSampler:
             raise ValueError("WeightedRandomSampler: expected one finite, non-negative weight per sample")
         possible = np.count_nonzero(self.weights)
         if num_samples <= 0 or possible == 0 or (not replacement and num_samples > possible):
-            raise ValueError(
-                f"WeightedRandomSampler: cannot draw {num_samples} of {possible} samples with positive weight"
-            )
+            raise ValueError(f"WeightedRandomSampler: cannot draw {num_samples} of {possible} samples with positive weight")
         self.num_samples, self.replacement = num_samples, replacement
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,12 @@ def search_folders(folder: str, root: str | os.PathLike | None) -> list[Path]:
     return [place for base in bases for place in (base / folder, base)]
 
 
+def look_up(folder: str, names: Sequence[str], root: str | os.PathLike | None = None) -> Path | None:
+    """The first existing file called one of `names` in `search_folders`."""
+    candidates = (place / name for place in search_folders(folder, root) for name in names)
+    return next((path for path in candidates if path.is_file()), None)
+
+
 def find_file(
     folder: str,
     names: Sequence[str],
@@ -37,11 +44,9 @@ def find_file(
     A download goes to `root` (the cache folder without one) and must have the checksum `known_hash`.
     Raises DataError that lists the places looked in, the reason, and how to provide the file.
     """
-    places = search_folders(folder, root)
-    for place in places:
-        for name in names:
-            if (place / name).is_file():
-                return place / name
+    found = look_up(folder, names, root)
+    if found:
+        return found
     if url is None or not download:
         reason = "it was not to be downloaded"
     else:
@@ -49,12 +54,12 @@ def find_file(
 
         target = (Path(root) if root else cache_folder()) / folder
         try:
-            return Path(pooch.retrieve(url, known_hash=known_hash, fname=names[0], path=target, progressbar=False))
-        except (
-            Exception
-        ) as fault:  # no network, refused, wrong checksum: urllib3, requests and pooch each have their own
+            bar = sys.stderr.isatty()
+            return Path(pooch.retrieve(url, known_hash=known_hash, fname=names[0], path=target, progressbar=bar))
+        except Exception as fault:  # no network, refused, wrong checksum: urllib3, requests and pooch each have their own
             reason = f"downloading it from {url} failed: {fault}"
+    places = ", ".join(map(str, search_folders(folder, root)))
     raise DataError(
-        f"{folder}: {' or '.join(names)} was not found in {', '.join(map(str, places))}; {reason}. "
+        f"{folder}: {' or '.join(names)} was not found in {places}; {reason}. "
         f"Put the file into one of these folders, or set NNSCRATCH_DATA to a folder that holds {folder}/{names[0]}"
     )

@@ -22,9 +22,9 @@ def random_split(
 ) -> list[Subset]:
     """Disjoint random subsets of the given lengths, or of the given fractions where they sum to 1.
 
-    A fraction f of n samples is floor(f n) samples; what is left over goes to the splits in turn, one each, as in torch.
-    `stratify`: one label per sample; each split then holds every label in its overall proportion (to within a sample or so).
-    Raises ValueError when integer lengths do not sum to len(dataset) or fractions lie outside [0, 1].
+    A fraction f of n samples is floor(f n) samples; what is left over goes to the splits in turn, one each, as in
+    torch. `stratify`: one label per sample; each split then holds every label in its overall proportion (to within a
+    sample or so). Raises ValueError when integer lengths do not sum to len(dataset) or fractions lie outside [0, 1].
     """
     n = len(dataset)
     sizes = _split_sizes(n, lengths)

@@ -156,6 +156,13 @@ def test_stratified_split_keeps_proportions(seed):
         np.testing.assert_allclose(counts, fraction * np.array([70, 20, 10]), atol=2.01)
 
 
+def test_stratified_split_is_random_within_each_label():
+    labels = np.repeat([0, 1], 30)
+    chosen = [random_split(TensorDataset(labels), [20, 40], seed=s, stratify=labels)[0].indices for s in (0, 0, 1)]
+    zeros = [sorted(c[labels[c] == 0].tolist()) for c in chosen]
+    assert zeros[0] == zeros[1] != zeros[2]
+
+
 def test_stratify_needs_one_label_per_sample():
     with pytest.raises(ValueError, match="one label for each of 4"):
         random_split(TensorDataset(np.arange(4)), [2, 2], stratify=np.zeros(3))
