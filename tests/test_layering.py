@@ -10,7 +10,7 @@ FLOORS = [
     {"kernels"},
     {"backend", "tensor", "methods", "autograd", "ops"},  # the engine: Tensor's operators are ops
     {"nn", "optim", "data", "serialization", "viz"},
-    {"models", "training", "metrics"},
+    {"models", "training", "metrics", "gradcheck"},
     {"cli", "__main__"},
 ]
 

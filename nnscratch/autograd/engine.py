@@ -134,7 +134,7 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
         for (i, parent), gi in zip(node.edges, gs):
             if gi is None or (needed is not None and parent not in needed):
                 continue
-            like = args[i].data if isinstance(args[i], Tensor) else args[i]
+            like = args[i]
             if gi.shape != like.shape:
                 gi = _fit(gi, like.shape, node, i)
             if gi.dtype is not like.dtype and gi.dtype != like.dtype:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..tensor import Tensor
 from .engine import grad
 from .graph import Node
-from .primitives import Primitive, Reads, make_op
+from .primitives import Plan, Primitive, make_op, positional
 
 
 class Fused(Primitive):
@@ -20,20 +19,20 @@ class Fused(Primitive):
     def __init__(self, forward: Callable, name: str, definition: Callable):
         super().__init__(forward, name)
         self.definition = definition
-        self.all_read = Reads(True, True)
+        self.joint = Plan((), True)  # the definition needs every argument
 
     def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
         wanted = [i for i, _ in node.edges]
         if not tensors:
-            values = [a.data if isinstance(a, Tensor) else a for a in node.args]
-            needs = [i in wanted for i in range(len(values))]
-            gs = self.backward(g, node.y, node.noted("residuals"), needs, *values, **node.kwargs)
+            needs = [i in wanted for i in range(len(node.args))]
+            gs = self.backward(g, node.y, node.noted("residuals"), needs, *node.args, **node.kwargs)
             return [gs[i] for i in wanted]
-        y = self.definition(*node.args, **node.kwargs)
+        args = self.arguments(node)
+        y = self.definition(*args, **node.kwargs)
         pairs = list(zip(y, g)) if isinstance(y, tuple) else [(y, g)]
         pairs = [(part, h) for part, h in pairs if h is not None and part.requires_grad]
         ys, hs = [part for part, _ in pairs], [h for _, h in pairs]
-        return grad(ys, [node.args[i] for i in wanted], hs, create_graph=True, allow_unused=True)
+        return grad(ys, [args[i] for i in wanted], hs, create_graph=True, allow_unused=True)
 
 
 def fused(definition: Callable) -> Callable:
@@ -46,6 +45,7 @@ def fused(definition: Callable) -> Callable:
 
     First-order training runs the fused pair; `create_graph=True` differentiates the definition at the same arguments.
     With several outputs y and g are tuples, and a g of None means zero. `needs[i]` says whether argument i wants its cotangent.
+    A backward that calls its second parameter `_y` does not have the output kept for it.
     """
 
     def decorate(forward: Callable) -> Callable:
@@ -54,6 +54,7 @@ def fused(definition: Callable) -> Callable:
 
         def backward(f: Callable) -> Callable:
             record.backward = f
+            record.joint = Plan((), not positional(f)[1][0].startswith("_"))
             return f
 
         op.backward = backward  # type: ignore[attr-defined]

@@ -40,7 +40,7 @@ class Node:
     def __init__(self, op: Primitive, edges: Any, args: Any, kwargs: Any, y: Any):
         self.op = op
         self.edges = edges
-        self.args = args  # None once freed
+        self.args = args  # arrays, or the Likes of what no VJP reads; None once freed
         self.kwargs = kwargs
         self.y = y
         self.seq = next(clock)

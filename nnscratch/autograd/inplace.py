@@ -66,7 +66,7 @@ def refuse_stale(name: str, args: Iterable[Any]) -> None:
 
 def check_unchanged(node: Node) -> None:
     """Raise if a value that the node saved has been written to since."""
-    kept = [(f"argument {i}", a.data if isinstance(a, Tensor) else a) for i, a in enumerate(node.args)]
+    kept = [(f"argument {i}", a) for i, a in enumerate(node.args)]
     kept += [("the output", y) for y in (node.y if isinstance(node.y, tuple) else (node.y,))]
     for what, array in kept:
         if not backend.is_array(array):

@@ -31,11 +31,11 @@ from .inplace import refuse_stale, stale
 from .modes import clock, mode, observers
 
 
-class Reads(NamedTuple):
-    """Which values a VJP reads: of the arguments all, none, or one by one; and the output or not."""
+class Plan(NamedTuple):
+    """What a node need not keep: the arguments that no VJP reads (None for all of them), and whether the output is read."""
 
-    args: Sequence[bool] | bool
-    y: bool
+    drops: tuple[int, ...] | None
+    keeps_y: bool
 
 
 class Primitive:
@@ -47,33 +47,33 @@ class Primitive:
         self.forward = forward
         self.name = name
         self.vjps: Sequence[Callable] = _Missing(self)
-        self.reads: Sequence[Reads] = ()  # what each VJP reads
-        self.all_read = Reads(False, False)  # what they read together
+        self.plans: Sequence[Plan] = ()  # for each VJP alone
+        self.joint = Plan(None, False)  # for all of them together
 
-    def read(self, edges: Sequence[tuple[int, Node]]) -> Reads:
-        """What the VJPs along these edges will read: all that the node has to keep."""
-        if not self.reads:
-            return self.all_read
-        if len(edges) == 1:
-            return self.reads[edges[0][0]]
-        return _together([self.reads[i] for i, _ in edges])
+    def plan(self, edges: Sequence[tuple[int, Node]]) -> Plan:
+        """What a node with these edges keeps: only those VJPs will be called."""
+        if not self.plans:
+            return self.joint
+        return _together([self.plans[i] for i, _ in edges])
 
     @staticmethod
-    def kept(keeps: Sequence[bool] | bool, args: tuple[Any, ...]) -> Sequence[Any]:
-        """The arguments as a node keeps them: whole where a VJP reads the value, else only their likeness."""
-        if keeps is False:
-            return [Like((a.data.shape, a.data.dtype)) if isinstance(a, Tensor) else a for a in args]
-        return [a if k or not isinstance(a, Tensor) else Like((a.data.shape, a.data.dtype)) for k, a in zip(keeps, args)]
+    def arguments(node: Node) -> list[Any]:
+        """The node's arguments as tensors in the graph; those without history stay arrays."""
+        args = list(node.args)
+        for i, parent in node.edges:
+            if type(args[i]) is not Like:
+                args[i] = wrap(args[i], parent)
+        return args
 
     def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
         """The cotangents of the parents, in the order of node.edges; on arrays, or on tensors that record."""
         args, y = node.args, node.y
-        if not tensors:
-            args = [a.data if isinstance(a, Tensor) else a for a in args]
-        elif type(y) is tuple:
-            y = tuple([part if isinstance(part, Like) else component(node, i) for i, part in enumerate(y)])
-        elif y is not None:
-            y = wrap(y, node)
+        if tensors:
+            args = self.arguments(node)
+            if type(y) is tuple:
+                y = tuple([part if isinstance(part, Like) else component(node, i) for i, part in enumerate(y)])
+            elif y is not None:
+                y = wrap(y, node)
         vjps, kwargs = self.vjps, node.kwargs
         if kwargs:
             return [vjps[i](g, y, *args, **kwargs) for i, _ in node.edges]
@@ -170,13 +170,23 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
             result = wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
             if observers:
                 for observe in observers:
-                    observe(Node(record, (), args, kwargs, None), result)
+                    observe(Node(record, (), values, kwargs, None), result)
             return result
         node = new(Node)  # as Node(...), without the cost of a call
         node.op = record
         node.edges = edges
-        keeps, keeps_y = record.all_read if len(edges) == len(record.reads) else record.read(edges)
-        node.args = args if keeps is True else record.kept(keeps, args)
+        plans = record.plans
+        if len(edges) == len(plans):
+            drops, keeps_y = record.joint
+        elif len(edges) == 1 and plans:
+            drops, keeps_y = plans[edges[0][0]]
+        else:
+            drops, keeps_y = record.plan(edges)
+        for i in drops if drops is not None else range(len(values)):
+            v = values[i]
+            if type(v) is np.ndarray or is_array(v):
+                values[i] = Like((v.shape, v.dtype))
+        node.args = values
         node.kwargs = kwargs
         node.y = node.extra = None
         node.seq = next(clock)
@@ -226,43 +236,36 @@ def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -
     if not isinstance(record, Primitive):
         raise TypeError(f"defvjp: {op!r} is not a primitive; decorate its forward with @primitive first")
     if each is not None:
-        _, _, (y, _), *rest = _positional(each)
+        _, _, (y, _), *rest = positional(each)
         record.vjps = _Each(each)
-        record.all_read = Reads(any(not name.startswith("_") for name, _ in rest), not y.startswith("_"))
+        record.joint = Plan(() if any(not name.startswith("_") for name, _ in rest) else None, not y.startswith("_"))
         return
-    reads = []
+    plans = []
     for f in vjps:
         if f is None:
-            reads.append(Reads(False, False))
+            plans.append(Plan(tuple(range(len(vjps))), False))
             continue
-        names = _positional(f)
+        names = positional(f)
         variadic = bool(names) and names[-1][1]
         if len(names) < 2 or (len(names) != len(vjps) + 2 and not variadic):
             raise TypeError(
                 f"defvjp({record.name}): {len(vjps)} VJPs were given, so each is called with (g, y, {len(vjps)} arguments); "
                 f"this one takes {[name for name, _ in names]}"
             )
-        kept = [not names[min(i + 2, len(names) - 1)][0].startswith("_") for i in range(len(vjps))]
-        reads.append(Reads(_shortened(kept), not names[1][0].startswith("_")))
-    record.reads, record.all_read = reads, _together(reads)
+        drops = tuple(i for i in range(len(vjps)) if names[min(i + 2, len(names) - 1)][0].startswith("_"))
+        plans.append(Plan(drops, not names[1][0].startswith("_")))
+    record.plans, record.joint = plans, _together(plans)
     missing = _Missing(record)
     record.vjps = [f or partial(lambda i, *_, **__: missing[i], i) for i, f in enumerate(vjps)]
 
 
-def _shortened(kept: list[bool]) -> list[bool] | bool:
-    return kept if any(kept) and not all(kept) else any(kept)
+def _together(plans: Sequence[Plan]) -> Plan:
+    """Drop what none of several VJPs reads."""
+    drops = set.intersection(*[set(plan.drops or ()) for plan in plans])
+    return Plan(tuple(sorted(drops)), any(plan.keeps_y for plan in plans))
 
 
-def _together(reads: Sequence[Reads]) -> Reads:
-    """What several VJPs read: the union."""
-    masks = [r.args for r in reads]
-    if any(m is True for m in masks):
-        return Reads(True, any(r.y for r in reads))
-    lists = [m for m in masks if m is not False]
-    return Reads(_shortened([any(column) for column in zip(*lists)]), any(r.y for r in reads))
-
-
-def _positional(f: Callable) -> list[tuple[str, bool]]:
+def positional(f: Callable) -> list[tuple[str, bool]]:
     """The names of a function's positional parameters, and whether each is a *rest."""
     kinds = (
         inspect.Parameter.POSITIONAL_ONLY,
