@@ -58,6 +58,7 @@ def check_grads(f, *arrays, order=2, projections=3, eps=1e-3, rtol=1e-6, atol=1e
         scale = max(abs(analytic), abs(numeric), 1.0)
         assert abs(analytic - numeric) <= rtol * scale + atol, f"order {order} left: analytic {analytic!r}, numeric {numeric!r}"
     if order > 1:
+        first = [True]  # at the very arguments of order 1, the recorded gradient is the plain one
 
         def gradient(*ts):
             leaves = [t if t.requires_grad else t.detach().requires_grad_() for t in ts]
@@ -66,10 +67,17 @@ def check_grads(f, *arrays, order=2, projections=3, eps=1e-3, rtol=1e-6, atol=1e
                 if not total.requires_grad:
                     return nns.tensor(0.0, dtype=np.float64)
                 gs = nns.grad(total, leaves, create_graph=True, allow_unused=True)
+            if first:
+                first.clear()
+                for g, plain in zip(gs, grads):
+                    recorded = np.zeros_like(plain) if g is None else g.detach().numpy()
+                    np.testing.assert_allclose(recorded, plain, rtol=1e-9, atol=1e-9, err_msg="create_graph changes the gradient")
             total = sum((g * nns.tensor(w)).sum() for g, w in zip(gs, ws) if g is not None)
             return total + 0.0 * sum(t.sum() for t in leaves)
 
-        check_grads(gradient, *xs, order=order - 1, projections=projections, eps=eps, rtol=rtol * 10, atol=atol * 10, seed=seed + 1)
+        check_grads(
+            gradient, *xs, order=order - 1, projections=projections, eps=eps, rtol=rtol * 10, atol=atol * 10, seed=seed + 1
+        )
 
 
 def against_torch(ours, theirs, *arrays, order=2, rtol=1e-9, atol=1e-10, seed=0):
@@ -100,13 +108,20 @@ def against_torch(ours, theirs, *arrays, order=2, rtol=1e-9, atol=1e-10, seed=0)
         assert isinstance(la, int), "torch's outputs do not require grad, ours do"
         return ya
     more = order > 1
-    ga = nns.grad(la, [a[i] for i in float_at], create_graph=more, allow_unused=True)
+    ga = nns.grad(la, [a[i] for i in float_at], retain_graph=True, create_graph=more, allow_unused=True)
+    if more:  # the plain and the recorded backward are different code for a fused op
+        for p, q in zip(nns.grad(la, [a[i] for i in float_at], allow_unused=True, retain_graph=True), ga):
+            assert (p is None) == (q is None)
+            if p is not None:
+                np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=rtol, atol=atol, err_msg="create_graph changes it")
     gb = torch.autograd.grad(lb, [b[i] for i in float_at], create_graph=more, allow_unused=True)
     sa, sb = 0.0, 0.0
     for i, p, q in zip(float_at, ga, gb):
         p = nns.tensor(np.zeros_like(arrays[i])) if p is None else p
         q = torch.zeros_like(b[i]) if q is None else q
-        np.testing.assert_allclose(p.detach().numpy(), q.detach().numpy(), rtol=rtol, atol=atol, err_msg=f"gradient of argument {i}")
+        np.testing.assert_allclose(
+            p.detach().numpy(), q.detach().numpy(), rtol=rtol, atol=atol, err_msg=f"gradient of argument {i}"
+        )
         w = rng.standard_normal(tuple(p.shape)).astype(p.dtype)
         sa, sb = sa + (p * nns.tensor(w)).sum(), sb + (q * torch.tensor(w)).sum()
     if more and isinstance(sb, torch.Tensor) and sb.requires_grad:
@@ -115,6 +130,6 @@ def against_torch(ours, theirs, *arrays, order=2, rtol=1e-9, atol=1e-10, seed=0)
         hb = torch.autograd.grad(sb, [b[i] for i in float_at], allow_unused=True)
         for i, p, q in zip(float_at, ha, hb):
             p = np.zeros_like(arrays[i]) if p is None else p.numpy()
-            q = np.zeros_like(arrays[i]) if q is None else q.detach().numpy()
+            q = np.zeros_like(arrays[i]) if q is None else q.detach().numpy(force=True)
             np.testing.assert_allclose(p, q, rtol=rtol * 100, atol=atol * 100, err_msg=f"second derivative of argument {i}")
     return ya

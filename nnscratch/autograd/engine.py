@@ -95,7 +95,7 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
     Cotangents are arrays, or tensors that record when `tensors`. With `collect` the targets' cotangents are written into
     `targets`; otherwise leaves (all, or the targets) accumulate theirs into `.grad`.
     """
-    order = _order(node for node, _ in roots)
+    order = _order((node for node, _ in roots), 0 if targets is None else min(node.seq for node in targets))
     needed = None if targets is None else _needed(order, targets)
     cotangents: dict[Node, Any] = {}
     sums: set[Node] = set()  # nodes whose cotangent is a sum made here, which can be added to in place
@@ -157,13 +157,13 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
         gs = gi = total = args = like = g = None  # so that a cotangent which only its leaf holds need not be copied
 
 
-def _order(roots: Iterable[Node]) -> list[Node]:
-    """All ancestors of the roots, children before parents."""
+def _order(roots: Iterable[Node], oldest: int) -> list[Node]:
+    """All ancestors of the roots back to the time `oldest`, children before parents."""
     seen = set(roots)
     stack = list(seen)
     while stack:
         for _, parent in stack.pop().edges:
-            if parent not in seen:
+            if parent not in seen and parent.seq >= oldest:
                 seen.add(parent)
                 stack.append(parent)
     return sorted(seen, key=operator.attrgetter("seq"), reverse=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .engine import grad
-from .graph import Node
-from .primitives import Plan, Primitive, make_op, positional
+from .graph import Like, Node, wrap
+from .primitives import Plan, Primitive, identity_op, make_op, positional
 
 
 class Fused(Primitive):
@@ -27,7 +27,12 @@ class Fused(Primitive):
             needs = [i in wanted for i in range(len(node.args))]
             gs = self.backward(g, node.y, node.noted("residuals"), needs, *node.args, **node.kwargs)
             return [gs[i] for i in wanted]
+        # Each argument as a node of its own: one may be computed from another, or be the same.
         args = self.arguments(node)
+        for i in wanted:
+            args[i] = wrap(
+                args[i].data, Node(identity_op, [(0, args[i]._node)], [Like((args[i].shape, args[i].dtype))], {}, None)
+            )
         y = self.definition(*args, **node.kwargs)
         pairs = list(zip(y, g)) if isinstance(y, tuple) else [(y, g)]
         pairs = [(part, h) for part, h in pairs if h is not None and part.requires_grad]

@@ -105,6 +105,8 @@ class _Each(_Missing):
 
 leaf_op = Primitive(lambda: None, "leaf")
 component_op = Primitive(lambda: None, "output")  # one output of an op that has several: its cotangent goes into that op's slot
+identity_op = Primitive(lambda x: x, "identity")  # another node for the same values
+identity_op.vjps = (lambda g, _y, _x: g,)
 
 
 def component(node: Node, i: int) -> Tensor:

@@ -1,21 +1,297 @@
-"""Reductions."""
+"""Reductions over dimensions: dim is an int, a tuple of ints (negative counts from the end) or None for all of them."""
+
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from ..autograd import defvjp, primitive
+from ..autograd import defvjp, nondifferentiable, primitive
+from .arithmetic import abs, add, astype, div, mul, sub
+from .compare import isnan, ne, where
+from .dims import reduced
+from .powers import exp, log, pow, sqrt, square
+from .views import _sum, getitem, reshape
+
+__all__ = [
+    "all",
+    "amax",
+    "amin",
+    "aminmax",
+    "any",
+    "count_nonzero",
+    "logsumexp",
+    "mean",
+    "nanmean",
+    "nansum",
+    "norm",
+    "prod",
+    "std",
+    "std_mean",
+    "sum",
+    "sum_to",
+    "var",
+    "var_mean",
+    "vector_norm",
+]
+
+Dims = int | Sequence[int] | None
+
+
+# --------------------------------------------------------------------------------------------------------- primitives
+
+
+def _spread(r: Any, x: Any, axis: tuple[int, ...]) -> Any:
+    """A reduced value with its axes back, at size 1."""
+    return reshape(r, tuple([1 if i in axis else n for i, n in enumerate(x.shape)]))
 
 
 @primitive
-def sum(x):
-    return np.add.reduce(x, axis=None)
-
-
-defvjp(sum, lambda g, _y, _x: np.broadcast_to(g, _x.shape))
+def _amax(x, *, axis, shape):
+    return np.max(x, axis=axis).reshape(shape)
 
 
 @primitive
-def sum_to(x, *, shape):
-    """Sum over the axes that broadcasting `shape` to x's shape added or stretched."""
+def _amin(x, *, axis, shape):
+    return np.min(x, axis=axis).reshape(shape)
+
+
+def _extreme_vjp(g, y, x, *, axis, shape):
+    """Equal extremes share the cotangent evenly."""
+    ties = astype(x == _spread(y, x, axis), dtype=g.dtype)
+    return ties * _spread(g / _sum(ties, axis=axis, shape=shape), x, axis)
+
+
+defvjp(_amax, _extreme_vjp)
+defvjp(_amin, _extreme_vjp)
+
+
+@primitive
+def _logsumexp(x, *, axis, shape):
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    return (np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True)) + top).reshape(shape)
+
+
+defvjp(_logsumexp, lambda g, y, x, *, axis, shape: _spread(g, x, axis) * exp(x - _spread(y, x, axis)))
+
+
+# ---------------------------------------------------------------------------------------------------------- sums, means
+
+
+def sum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Σ x over `dim`. Integers and booleans are summed in int64; nothing sums to 0."""
+    if dtype is not None:
+        x = astype(x, dtype=dtype)
+    axis, shape = reduced(x.shape, dim, keepdim)
+    return _sum(x, axis=axis, shape=shape)
+
+
+def sum_to(x: Any, shape: Sequence[int]) -> Any:
+    """Sum over the axes that broadcasting `shape` to x's shape added or stretched: the adjoint of `broadcast_to`."""
     extra = x.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
-    return np.add.reduce(x, axis=axes).reshape(shape)
+    axis = tuple(range(extra)) + tuple([i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
+    return _sum(x, axis=axis, shape=tuple(shape))
+
+
+def _count(x: Any, axis: Sequence[int]) -> int:
+    return math.prod([x.shape[i] for i in axis])
+
+
+def _require_float(name: str, x: Any) -> None:
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; convert it first")
+
+
+def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Σ x / n over `dim`; of nothing, nan. Raises RuntimeError for integers unless a floating dtype is given."""
+    if dtype is not None:
+        x = astype(x, dtype=dtype)
+    _require_float("mean", x)
+    axis, shape = reduced(x.shape, dim, keepdim)
+    return div(_sum(x, axis=axis, shape=shape), _count(x, axis))
+
+
+def nansum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum of what is not nan."""
+    return sum(where(isnan(x), 0, x), dim, keepdim, dtype=dtype)
+
+
+def nanmean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of what is not nan; nan where all is."""
+    return div(nansum(x, dim, keepdim, dtype=dtype), sum(x == x, dim, keepdim))
+
+
+def _root(x: Any) -> Any:
+    """sqrt with derivative 0 at 0, as norms and deviations have it."""
+    zero = x == 0
+    return where(zero, 0, sqrt(where(zero, 1, x)))
+
+
+def var_mean(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(variance, mean): see `var`."""
+    if isinstance(dim, bool):  # var(x, unbiased)
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None else int(unbiased)
+    elif unbiased is not None:
+        raise TypeError("var: pass correction or unbiased, not both")
+    _require_float("var", x)
+    axis, shape = reduced(x.shape, dim, keepdim)
+    n = _count(x, axis)
+    kept = tuple([1 if i in axis else m for i, m in enumerate(x.shape)])
+    m = div(_sum(x, axis=axis, shape=kept), n)
+    v = div(_sum(square(sub(x, m)), axis=axis, shape=shape), builtins.max(0, n - correction))
+    return v, m if shape == kept else reshape(m, shape)
+
+
+def var(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
+    """Σ (x - mean)² / max(0, n - correction) over `dim`; correction is 1 (unbiased) by default. Raises RuntimeError for ints."""
+    return var_mean(x, dim, unbiased, keepdim, correction=correction)[0]
+
+
+def std_mean(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(standard deviation, mean): see `std`."""
+    v, m = var_mean(x, dim, unbiased, keepdim, correction=correction)
+    return _root(v), m
+
+
+def std(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> Any:
+    """The square root of `var`; its derivative where the variance is 0 is taken as 0."""
+    return _root(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+# -------------------------------------------------------------------------------------------------- products, extremes
+
+
+def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """Π x over one dimension or all; of nothing, 1. Integers and booleans are multiplied in int64.
+
+    One half is multiplied by the other until one element is left: no derivative of any order divides, so zeros are exact.
+    """
+    if dtype is not None or x.dtype.kind != "f":
+        x = astype(x, dtype=np.int64 if dtype is None else dtype)
+    axis, shape = reduced(x.shape, dim, keepdim)
+    if len(axis) != 1:
+        x, axis = reshape(x, (_count(x, axis),)), (0,)
+    n = x.shape[axis[0]]
+    if n == 0:
+        return add(_sum(x, axis=axis, shape=shape), 1)
+    before = (slice(None),) * axis[0]
+    odd = None
+    while n > 1:
+        half = n // 2
+        if n % 2:
+            last = getitem(x, (*before, slice(n - 1, n)))
+            odd = last if odd is None else mul(odd, last)
+        x = mul(getitem(x, (*before, slice(0, half))), getitem(x, (*before, slice(half, 2 * half))))
+        n = half
+    return reshape(x if odd is None else mul(x, odd), shape)
+
+
+def _refuse_empty(name: str, x: Any, axis: Sequence[int]) -> None:
+    if x.ndim and _count(x, axis) == 0:
+        raise IndexError(f"{name}: an empty dimension has no extreme (shape {tuple(x.shape)}, dim {tuple(axis)})")
+
+
+def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The largest values over `dim`; nan if there is one. Equal ones share the gradient evenly. Raises IndexError for nothing."""
+    axis, shape = reduced(x.shape, dim, keepdim)
+    _refuse_empty("amax", x, axis)
+    return _amax(x, axis=axis, shape=shape)
+
+
+def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """The least values over `dim`; nan if there is one. Equal ones share the gradient evenly. Raises IndexError for nothing."""
+    axis, shape = reduced(x.shape, dim, keepdim)
+    _refuse_empty("amin", x, axis)
+    return _amin(x, axis=axis, shape=shape)
+
+
+def aminmax(x: Any, *, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Any]:
+    """(`amin`, `amax`)."""
+    return amin(x, dim, keepdim), amax(x, dim, keepdim)
+
+
+def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Any:
+    """log Σ exp x over `dim`, without overflow."""
+    axis, shape = reduced(x.shape, dim, keepdim)
+    if x.dtype.kind != "f":
+        x = mul(x, 1.0)
+    return _logsumexp(x, axis=axis, shape=shape) if _count(x, axis) else log(sum(exp(x), dim, keepdim))
+
+
+# --------------------------------------------------------------------------------------------------------------- norms
+
+
+def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """(Σ |x|^ord)^(1/ord) over `dim`; the number of nonzeros for 0, the largest or smallest |x| for inf and -inf.
+
+    Derivatives at 0 are 0. Raises RuntimeError for integers, IndexError for the extreme of nothing.
+    """
+    if dtype is not None:
+        x = astype(x, dtype=dtype)
+    _require_float("vector_norm", x)
+    ord = float(ord)
+    if ord == 2:
+        return _root(sum(square(x), dim, keepdim))
+    if ord == 1:
+        return sum(abs(x), dim, keepdim)
+    if ord == math.inf:
+        return amax(abs(x), dim, keepdim)
+    if ord == -math.inf:
+        return amin(abs(x), dim, keepdim)
+    if ord == 0:
+        return sum(ne(x, 0), dim, keepdim, dtype=x.dtype)
+    zero = x == 0
+    powers = sum(where(zero, 0.0 if ord > 0 else math.inf, pow(abs(where(zero, 1, x)), ord)), dim, keepdim)
+    flat = (powers == 0) | (powers == math.inf)
+    return where(flat, pow(powers, 1 / ord), pow(where(flat, 1, powers), 1 / ord))
+
+
+def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    """`vector_norm` of order p ('fro' is 2)."""
+    if isinstance(p, str) and p != "fro":
+        raise ValueError(f"norm: p is a number or 'fro', got {p!r}")
+    return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
+
+# ------------------------------------------------------------------------------------------------------------ counting
+
+
+@nondifferentiable
+def _all(x, *, axis, shape):
+    return np.logical_and.reduce(x, axis=axis).reshape(shape)
+
+
+@nondifferentiable
+def _any(x, *, axis, shape):
+    return np.logical_or.reduce(x, axis=axis).reshape(shape)
+
+
+def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether all elements over `dim` are nonzero (a boolean tensor); true of nothing."""
+    axis, shape = reduced(x.shape, dim, keepdim)
+    return _all(x, axis=axis, shape=shape)
+
+
+def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+    """Whether any element over `dim` is nonzero (a boolean tensor); false of nothing."""
+    axis, shape = reduced(x.shape, dim, keepdim)
+    return _any(x, axis=axis, shape=shape)
+
+
+def count_nonzero(x: Any, dim: Dims = None) -> Any:
+    """How many elements over `dim` are not zero."""
+    return sum(ne(x, 0), dim)

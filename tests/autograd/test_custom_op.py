@@ -118,3 +118,17 @@ def test_fused_runs_its_definition_under_create_graph():
     assert calls == [("backward", (True, False))]
     check_grads(tanh_mul, a, b, order=3)
     assert "definition" in calls
+
+
+def test_fused_arguments_may_depend_on_each_other():
+    @nns.fused(lambda x, w: x * w)
+    def product(x, w):
+        return x * w, None
+
+    @product.backward
+    def _(g, _y, _residuals, _needs, x, w):
+        return g * w, g * x
+
+    x = np.random.default_rng(0).standard_normal(4)
+    check_grads(lambda x: product(x, x), x, order=3)
+    check_grads(lambda x: product(x, nns.tanh(x)), x, order=3)

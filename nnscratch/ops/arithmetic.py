@@ -1,0 +1,263 @@
+"""Arithmetic, rounding and conversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd import defvjp, nondifferentiable, primitive
+from ..tensor import Tensor
+from .compare import lt, where
+from .promote import as_float, floating
+from .promote import promote_pair as _promote
+
+__all__ = [
+    *("abs", "absolute", "add", "addcdiv", "addcmul", "astype", "ceil", "clone", "detach", "div", "divide", "fix", "floor"),
+    *("floor_divide", "fmod", "frac", "lerp", "mul", "multiply", "neg", "negative", "positive", "reciprocal", "remainder"),
+    *("round", "sgn", "sign", "stop_gradient", "sub", "subtract", "to_device", "true_divide", "trunc"),
+]
+
+# --------------------------------------------------------------------------------------------------------- arithmetic
+
+
+@primitive
+def add(a, b, *, alpha=1):
+    """a + alpha·b."""
+    a, b = _promote(a, b)
+    return np.add(a, b if alpha == 1 else b * alpha)
+
+
+defvjp(add, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: g if alpha == 1 else g * alpha)
+
+
+@primitive
+def sub(a, b, *, alpha=1):
+    """a - alpha·b. Raises TypeError for two boolean operands."""
+    a, b = _promote(a, b)
+    return np.subtract(a, b if alpha == 1 else b * alpha)
+
+
+defvjp(sub, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: -g if alpha == 1 else g * -alpha)
+
+
+@primitive
+def mul(a, b):
+    """a · b."""
+    a, b = _promote(a, b)
+    return np.multiply(a, b)
+
+
+defvjp(mul, lambda g, _y, _a, b: g * b, lambda g, _y, a, _b: g * a)
+
+
+@primitive
+def div(a, b, *, rounding_mode=None):
+    """a / b, or its integer part: rounding_mode 'floor' (Python's //) or 'trunc' (C's /); the derivative of those is 0.
+
+    Integers divide to the default dtype, unless rounded. Raises ValueError for another rounding_mode, RuntimeError for a rounded
+    division of integers by zero.
+    """
+    a, b = _promote(a, b)
+    if rounding_mode is None:
+        return np.true_divide(a, b) if floating(a, b) else np.true_divide(as_float(a), as_float(b))
+    if rounding_mode not in ("floor", "trunc"):
+        raise ValueError(f"div: rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}")
+    if floating(a, b):
+        return np.floor_divide(a, b) if rounding_mode == "floor" else np.trunc(np.true_divide(a, b))
+    _refuse_zero(b, "div")
+    quotient = np.floor_divide(a, b)
+    if rounding_mode == "trunc":
+        quotient = quotient + ((quotient < 0) & (quotient * b != a))
+    return quotient
+
+
+def _refuse_zero(b, name):
+    if not np.all(b):
+        raise RuntimeError(f"{name}: integer division by zero")
+
+
+defvjp(
+    div,
+    lambda g, _y, _a, b, *, rounding_mode=None: g / b if rounding_mode is None else _zeros(g),
+    lambda g, _y, a, b, *, rounding_mode=None: -g * (a / b) / b if rounding_mode is None else _zeros(g),
+)
+
+
+def _zeros(g: Any) -> Any:
+    """A cotangent of exact zeros: g * 0 would be NaN where g is infinite."""
+    return Tensor(np.zeros_like(g.data)) if isinstance(g, Tensor) else np.zeros_like(g)
+
+
+@primitive
+def neg(x):
+    """-x."""
+    return np.negative(x)
+
+
+defvjp(neg, lambda g, _y, _x: -g)
+
+
+@primitive
+def remainder(a, b):
+    """a - b·floor(a / b): the remainder with the sign of b. Raises RuntimeError for integers modulo zero."""
+    a, b = _promote(a, b)
+    if not floating(a, b):
+        _refuse_zero(b, "remainder")
+    return np.remainder(a, b)
+
+
+defvjp(remainder, lambda g, _y, _a, _b: g, lambda g, _y, a, b: -g * div(a, b, rounding_mode="floor"))
+
+
+@primitive
+def fmod(a, b):
+    """a - b·trunc(a / b): the remainder with the sign of a. Raises RuntimeError for integers modulo zero."""
+    a, b = _promote(a, b)
+    if not floating(a, b):
+        _refuse_zero(b, "fmod")
+    return np.fmod(a, b)
+
+
+defvjp(fmod, lambda g, _y, _a, _b: g, lambda g, _y, a, b: -g * div(a, b, rounding_mode="trunc"))
+
+
+@primitive
+def _steps(x, *, f):
+    """f(x) for a piecewise constant f: the derivative is 0."""
+    return f(x)
+
+
+defvjp(_steps, lambda g, _y, _x, *, f: _zeros(g))
+
+
+def floor(x: Any) -> Any:
+    """The largest integer <= x, in x's dtype; derivative 0."""
+    return _steps(x, f=np.floor)
+
+
+def ceil(x: Any) -> Any:
+    """The smallest integer >= x, in x's dtype; derivative 0."""
+    return _steps(x, f=np.ceil)
+
+
+def trunc(x: Any) -> Any:
+    """x rounded towards zero, in x's dtype; derivative 0."""
+    return _steps(x, f=np.trunc)
+
+
+def round(x: Any, *, decimals: int = 0) -> Any:
+    """x rounded to `decimals` decimals, halves to even; derivative 0."""
+    return _steps(x, f=lambda a: np.round(a, decimals))
+
+
+def sign(x: Any) -> Any:
+    """-1, 0 or 1, and 0 for NaN; derivative 0."""
+    return _steps(x, f=_sign)
+
+
+def _sign(x: Any) -> Any:
+    return x if x.dtype.kind == "b" else np.subtract(x > 0, x < 0, dtype=x.dtype)
+
+
+@primitive
+def abs(x):
+    """|x|; derivative sign(x), which is 0 at 0."""
+    return np.abs(x)
+
+
+defvjp(abs, lambda g, _y, x: g * sign(x))
+
+
+def frac(x: Any) -> Any:
+    """x - trunc(x); derivative 1."""
+    return sub(x, trunc(x))
+
+
+def floor_divide(a: Any, b: Any) -> Any:
+    """floor(a / b), also for integers; derivative 0."""
+    return div(a, b, rounding_mode="floor")
+
+
+def reciprocal(x: Any) -> Any:
+    """1 / x."""
+    return div(1.0, x)
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """input + value·tensor1·tensor2."""
+    return add(input, mul(tensor1, tensor2), alpha=value)
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """input + value·tensor1 / tensor2."""
+    return add(input, div(tensor1, tensor2), alpha=value)
+
+
+def lerp(input: Any, end: Any, weight: Any) -> Any:
+    """input + weight·(end - input), exact at weight 0 and 1."""
+    span = sub(end, input)
+    near, far = lambda: add(input, mul(weight, span)), lambda: sub(end, mul(sub(1, weight), span))
+    if isinstance(weight, (int, float)):
+        return near() if -0.5 < weight < 0.5 else far()
+    return where(lt(abs(weight), 0.5), near(), far())
+
+
+# ---------------------------------------------------------------------------------------------------------- conversion
+
+
+@primitive
+def _to_float(x, *, dtype):
+    return x.astype(dtype)
+
+
+defvjp(_to_float, lambda g, _y, _x, *, dtype: g)  # the engine gives a cotangent the dtype of its argument
+
+
+@nondifferentiable
+def _to_integer(x, *, dtype):
+    with np.errstate(invalid="ignore"):
+        return x.astype(dtype)
+
+
+def astype(x: Any, *, dtype: Any) -> Any:
+    """x converted; differentiable between floating-point dtypes, without history as integers or booleans."""
+    dtype = np.dtype(dtype)
+    return (_to_float if dtype.kind == "f" else _to_integer)(x, dtype=dtype)
+
+
+@primitive
+def clone(x):
+    """A copy of x with the same memory layout."""
+    return np.copy(x, order="K")
+
+
+defvjp(clone, lambda g, _y, _x: g)
+
+
+@primitive
+def _move(x, *, device, back):  # noqa: ARG001
+    return backend.to_device(x, device)
+
+
+defvjp(_move, lambda g, _y, _x, *, device, back: to_device(g, device=back))
+
+
+def to_device(x: Any, *, device: str) -> Any:
+    """x on 'cpu', 'cuda' or 'cuda:<index>'; its cotangent travels back."""
+    return _move(x, device=device, back=backend.device_of(x.data if isinstance(x, Tensor) else x))
+
+
+def stop_gradient(x: Any) -> Any:
+    """The same values without history."""
+    return x.detach() if isinstance(x, Tensor) else x
+
+
+def positive(x: Any) -> Any:
+    """x itself."""
+    return x
+
+
+subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg
+absolute, fix, sgn, detach = abs, trunc, sign, stop_gradient

@@ -1,0 +1,185 @@
+"""Batch normalisation: a fused op in few passes over channels-last memory, beside its definition.
+
+Its second derivatives come from the definition, in which mean and variance are functions of x like everything else.
+"""
+
+from __future__ import annotations
+
+import builtins
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd import fused, mark_written
+from ..tensor import Tensor
+from .channels import channel_affine, chunks, column_dots, column_sums, long_rows, rows, tiled, unrows
+from .elementwise import astype, clone, rsqrt
+from .reduce import mean
+from .views import reshape
+
+__all__ = ["batch_norm"]
+
+
+def _batch_norm_definition(x, w, b, *, eps):
+    axes, across = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
+    m = mean(x, axes, keepdim=True)
+    centred = x - m
+    v = mean(centred * centred, axes, keepdim=True)
+    y = centred * rsqrt(v + eps)
+    if w is not None:
+        y = y * reshape(w, across)
+    if b is not None:
+        y = y + reshape(b, across)
+    return y, reshape(m, (-1,)), reshape(v, (-1,))
+
+
+@fused(_batch_norm_definition)
+def _batch_norm(x, w, b, *, eps):
+    """y = w (x - m) / sqrt(v + eps) + b per channel, and m and v, the mean and biased variance over all axes but the second."""
+    matrix = long_rows(rows(x))
+    width = matrix.shape[1]
+    m, v = (moment.astype(x.dtype) for moment in _moments(matrix, x.shape[1]))
+    inverse = 1 / np.sqrt(v + x.dtype.type(eps))
+    middle, scale = tiled(m, width), tiled(inverse if w is None else inverse * w, width)
+    shift = None if b is None else tiled(b, width)
+    y = np.empty_like(matrix)
+    for chunk in chunks(matrix):
+        part = np.subtract(matrix[chunk], middle, out=y[chunk])
+        part *= scale
+        if shift is not None:
+            part += shift
+    return (unrows(y, x.shape), m, v), (m, inverse)
+
+
+def _moments(matrix: Any, channels: int) -> tuple[Any, Any]:
+    """Mean and biased variance of each channel in a matrix of long rows, in float64.
+
+    Each chunk is centred on its own mean while in the cache, and the chunks' moments are merged (Chan et al. 1983): one pass over
+    memory, and no cancellation however far the data lie from zero.
+    """
+    counts, means, squares, scratch = [], [], [], None
+    for chunk in chunks(matrix):
+        part = matrix[chunk]
+        count = part.size // channels
+        first = column_sums(part, channels) / count
+        scratch = np.empty_like(part) if scratch is None else scratch[: len(part)]
+        centred = np.subtract(part, tiled(first, part.shape[1]), out=scratch)
+        rest = column_sums(centred, channels).astype(np.float64)  # what rounding of the first mean has left
+        counts.append(count)
+        means.append(first + rest / count)
+        squares.append(column_dots(centred, centred, channels) - rest * rest / count)
+    n = matrix.size // channels
+    if len(counts) == 1:
+        return means[0], squares[0] / n
+    xp = backend.array_module(matrix)
+    weights, centres = xp.asarray(counts, np.float64)[:, None], xp.stack(means)
+    m = (weights * centres).sum(0) / n
+    return m, (xp.stack(squares).sum(0) + (weights * (centres - m) ** 2).sum(0)) / n
+
+
+@_batch_norm.backward
+def _(g, _y, residuals, needs, x, w, _b, *, eps):  # noqa: ARG001
+    # With xhat = (x - m) / sqrt(v + eps), n values per channel and cotangents g, gm, gv of the three outputs:
+    # gx = w / sqrt(v + eps) (g - sum(g) / n - xhat sum(g xhat) / n) + gm / n + 2 gv (x - m) / n
+    g, gm, gv = g
+    m, inverse = residuals
+    n, channels = x.size // x.shape[1], x.shape[1]
+    x, shape = long_rows(rows(x)), x.shape
+    g = None if g is None else long_rows(rows(g))
+    width = x.shape[1]
+    middle = tiled(m, width)
+    gx = np.empty_like(x)  # until its own turn comes, x - m
+    g_sum, g_xhat = np.zeros_like(m), np.zeros_like(m)
+    if g is not None:
+        for chunk in chunks(x):
+            g_sum += column_sums(g[chunk], channels)
+            g_xhat += column_dots(np.subtract(x[chunk], middle, out=gx[chunk]), g[chunk], channels)
+        g_xhat *= inverse
+    gw, gb = (g_xhat if needs[1] else None), (g_sum if needs[2] else None)
+    if not needs[0]:
+        return None, gw, gb
+    scale = inverse if w is None else inverse * w
+    slope, constant = scale * inverse * g_xhat / -n, scale * g_sum / -n
+    if gm is not None:
+        constant = constant + gm / n
+    if gv is not None:
+        slope = slope + 2 * gv / n
+    scale, slope, constant = tiled(scale, width), tiled(slope, width), tiled(constant, width)
+    for chunk in chunks(x):
+        part = np.subtract(x[chunk], middle, out=gx[chunk]) if g is None else gx[chunk]
+        part *= slope
+        part += constant
+        if g is not None:
+            part += g[chunk] * scale
+    return unrows(gx, shape), gw, gb
+
+
+
+
+def batch_norm(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """y = weight (x - m) / sqrt(v + eps) + bias for each channel of (N, C, *spatial) (Ioffe & Szegedy 2015).
+
+    In training m and v are the batch's mean and biased variance, and the running statistics, if given, move towards them in
+    place: running = (1 - momentum) running + momentum new, with the unbiased variance. Otherwise the running ones are used.
+    Raises ValueError for one value per channel in training and for shapes that do not fit, RuntimeError for mixed dtypes.
+    """
+    if input.ndim < 2:
+        raise ValueError(f"batch_norm: input must have at least 2 axes (N, C, ...), got shape {tuple(input.shape)}")
+    check_affine("batch_norm", input, weight, bias, (input.shape[1],))
+    for what, running in (("running_mean", running_mean), ("running_var", running_var)):
+        if running is None:
+            if not training:
+                raise ValueError(f"batch_norm: {what} is needed in evaluation (training=False)")
+        elif tuple(running.shape) != (input.shape[1],):
+            given, expected = tuple(running.shape), (input.shape[1],)
+            raise ValueError(f"batch_norm: {what} has shape {given}, expected {expected} for input shape {tuple(input.shape)}")
+    half = input.dtype == np.float16
+    x, w, b = (t if t is None or not half else astype(t, dtype=np.float32) for t in (input, weight, bias))
+    if not training:
+        scale = rsqrt(astype(running_var, dtype=x.dtype) + eps)
+        scale = scale if w is None else scale * w
+        shift = -astype(running_mean, dtype=x.dtype) * scale
+        y = channel_affine(x, scale, shift if b is None else shift + b)
+    else:
+        n = prod(input.shape) // builtins.max(input.shape[1], 1)  # values per channel
+        if n == 1:
+            raise ValueError(f"batch_norm: training needs more than one value per channel, got input shape {tuple(input.shape)}")
+        if n == 0:
+            return clone(input)  # nothing to normalise, and no statistics to learn from
+        y, m, v = _batch_norm(x, w, b, eps=eps)
+        if running_mean is not None:
+            move_towards(running_mean, m, momentum)
+        if running_var is not None:
+            move_towards(running_var, v, momentum, factor=n / (n - 1))
+    return astype(y, dtype=np.float16) if half else y
+
+
+def move_towards(running: Any, new: Any, momentum: float, factor: float = 1.0) -> None:
+    """running = (1 - momentum) running + momentum factor new, in place and unrecorded."""
+    data, value = (t.data if isinstance(t, Tensor) else t for t in (running, new))
+    data *= 1 - momentum
+    data += (value * (momentum * factor)).astype(data.dtype, copy=False)
+    mark_written(data)
+
+
+def check_affine(name: str, input: Any, weight: Any, bias: Any, shape: tuple[int, ...]) -> None:
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"{name}: input must be floating-point, got {input.dtype}")
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is None:
+            continue
+        if tuple(t.shape) != shape:
+            raise ValueError(f"{name}: {what} has shape {tuple(t.shape)}, expected {shape} for input shape {tuple(input.shape)}")
+        if t.dtype != input.dtype:
+            raise RuntimeError(f"{name}: input is {input.dtype}, {what} is {t.dtype}; convert one with to(dtype)")

@@ -1,0 +1,133 @@
+"""Per-channel sums and affine maps of (N, C, *spatial), in long contiguous passes over channels-last memory.
+
+The array is viewed as a matrix (positions, channels). Adding a (C,) vector to each of its short rows would cost NumPy one
+inner loop per row, so several rows are taken as one long row, and the vector is tiled to match.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..autograd import defvjp, primitive
+from ..backend import array_module
+from .views import expand, reshape
+
+__all__ = ["channel_affine", "channel_sum"]
+
+LONG_ROW = 2048  # elements: past this an inner loop's start costs nothing
+CHUNK = 1 << 16  # elements that several passes go over while they are in the cache
+
+
+def rows(x: Any) -> Any:
+    """(N, C, *spatial) as a contiguous (positions, C): a view of channels-last memory, a copy of any other."""
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    return array_module(x).ascontiguousarray(last).reshape(x.size // builtins.max(x.shape[1], 1), x.shape[1])
+
+
+def unrows(matrix: Any, shape: tuple[int, ...]) -> Any:
+    """The view (N, C, *spatial) of a (positions, C) matrix."""
+    last = matrix.reshape(shape[0], *shape[2:], shape[1])
+    return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))
+
+
+@lru_cache(maxsize=1024)
+def _rows_together(positions: int, channels: int) -> int:
+    """The largest divisor of `positions` whose rows together are at most a long row."""
+    most = builtins.min(positions, LONG_ROW // builtins.max(channels, 1))
+    return next((k for k in range(most, 1, -1) if positions % k == 0), 1)
+
+
+def long_rows(matrix: Any) -> Any:
+    """(positions, C) as (positions / k, k C)."""
+    positions, channels = matrix.shape
+    k = _rows_together(positions, channels)
+    return matrix.reshape(positions // k, k * channels)
+
+
+def by_image(x: Any) -> Any:
+    """(N, C, *spatial) as (N, positions / k, k C): long rows, none across two images."""
+    n, channels, positions = x.shape[0], x.shape[1], prod(x.shape[2:])
+    k = _rows_together(positions, channels)
+    return rows(x).reshape(n, positions // k, k * channels)
+
+
+def tiled(vector: Any, length: int) -> Any:
+    """A (C,) vector repeated to `length`, to meet a long row."""
+    if len(vector) == length:
+        return vector
+    copies = np.empty_like(vector, shape=(length // len(vector), len(vector)))  # np.tile takes ten times as long
+    copies[...] = vector
+    return copies.reshape(length)
+
+
+def column_sums(matrix: Any, channels: int) -> Any:
+    """Sums over the positions of a matrix of long rows: (channels,)."""
+    return _fold(np.add.reduce(matrix, axis=0), channels)
+
+
+def column_dots(a: Any, b: Any, channels: int) -> Any:
+    """Sums over the positions of the product of two matrices of long rows: (channels,)."""
+    return _fold(np.einsum("ij,ij->j", a, b), channels)
+
+
+def _fold(total: Any, channels: int) -> Any:
+    return total if len(total) == channels else np.add.reduce(total.reshape(-1, channels), axis=0)
+
+
+def chunks(matrix: Any) -> Iterator[slice]:
+    """Slices of rows that fit the cache; on a GPU, which has no use for that, all rows."""
+    size = builtins.max(1, CHUNK // builtins.max(1, matrix.shape[1])) if isinstance(matrix, np.ndarray) else len(matrix)
+    for begin in range(0, len(matrix), size):
+        yield slice(begin, begin + size)
+
+
+def image_chunks(images: Any) -> Iterator[slice]:
+    """`chunks`, for the images of `by_image`."""
+    return chunks(images.reshape(len(images), prod(images.shape[1:])))
+
+
+def add_channels(y: Any, b: Any) -> Any:
+    """Add b (C,) to y (N, C, *spatial) in place; returns y."""
+    last = y.transpose(0, *range(2, y.ndim), 1)
+    if last.flags.c_contiguous and y.size:
+        last = long_rows(last.reshape(-1, y.shape[1]))
+        b = tiled(b, last.shape[1])
+    last += b
+    return y
+
+
+@primitive
+def channel_sum(x):
+    """Sum over all axes but the second: (N, C, *spatial) -> (C,)."""
+    return column_sums(long_rows(rows(x)), x.shape[1])
+
+
+defvjp(channel_sum, lambda g, _y, _x: expand(reshape(g, (-1, *(1,) * (_x.ndim - 2))), _x.shape))
+
+
+@primitive
+def channel_affine(x, s, t):
+    """y[n, c] = x[n, c] * s[c] + t[c]: (N, C, *spatial), (C,), (C,); s and t may be None."""
+    matrix = long_rows(rows(x))
+    width = matrix.shape[1]
+    if s is None:
+        y = matrix + tiled(t, width)
+    else:
+        y = matrix * tiled(s, width)
+        if t is not None:
+            y += tiled(t, width)
+    return unrows(y, x.shape)
+
+
+defvjp(
+    channel_affine,
+    lambda g, _y, _x, s, _t: g if s is None else channel_affine(g, s, None),
+    lambda g, _y, x, _s, _t: channel_sum(g * x),
+    lambda g, _y, _x, _s, _t: channel_sum(g),
+)

@@ -1,0 +1,323 @@
+"""Comparisons and logic, and what chooses by them: where, maximum, minimum, clamp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..autograd import defvjp, nondifferentiable, primitive
+from ..kernels.select import select
+from .promote import promote_pair, result_type
+
+__all__ = [
+    *(
+        "allclose",
+        "bitwise_and",
+        "bitwise_left_shift",
+        "bitwise_not",
+        "bitwise_or",
+        "bitwise_right_shift",
+        "bitwise_xor",
+        "clamp",
+    ),
+    *(
+        "clamp_max",
+        "clamp_min",
+        "clip",
+        "eq",
+        "equal",
+        "fmax",
+        "fmin",
+        "ge",
+        "greater",
+        "greater_equal",
+        "gt",
+        "isclose",
+        "isfinite",
+    ),
+    *(
+        "isinf",
+        "isnan",
+        "isneginf",
+        "isposinf",
+        "le",
+        "less",
+        "less_equal",
+        "logical_and",
+        "logical_not",
+        "logical_or",
+        "logical_xor",
+    ),
+    *("lt", "masked_fill", "maximum", "minimum", "nan_to_num", "ne", "not_equal", "where"),
+]
+
+# --------------------------------------------------------------------------------------------------------- comparisons
+
+
+@nondifferentiable
+def eq(a, b):
+    """a == b, elementwise."""
+    return np.equal(*promote_pair(a, b))
+
+
+@nondifferentiable
+def ne(a, b):
+    """a != b, elementwise."""
+    return np.not_equal(*promote_pair(a, b))
+
+
+@nondifferentiable
+def lt(a, b):
+    """a < b, elementwise."""
+    return np.less(*promote_pair(a, b))
+
+
+@nondifferentiable
+def le(a, b):
+    """a <= b, elementwise."""
+    return np.less_equal(*promote_pair(a, b))
+
+
+@nondifferentiable
+def gt(a, b):
+    """a > b, elementwise."""
+    return np.greater(*promote_pair(a, b))
+
+
+@nondifferentiable
+def ge(a, b):
+    """a >= b, elementwise."""
+    return np.greater_equal(*promote_pair(a, b))
+
+
+@nondifferentiable
+def isnan(x):
+    """Whether an element is NaN."""
+    return np.isnan(x)
+
+
+@nondifferentiable
+def isinf(x):
+    """Whether an element is infinite."""
+    return np.isinf(x)
+
+
+@nondifferentiable
+def isposinf(x):
+    """Whether an element is +inf."""
+    return np.equal(x, np.inf)
+
+
+@nondifferentiable
+def isneginf(x):
+    """Whether an element is -inf."""
+    return np.equal(x, -np.inf)
+
+
+@nondifferentiable
+def isfinite(x):
+    """Whether an element is neither infinite nor NaN."""
+    return np.isfinite(x)
+
+
+@nondifferentiable
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """|input - other| <= atol + rtol·|other|, or both equal; NaN equals NaN with `equal_nan`."""
+    return np.isclose(input, other, rtol, atol, equal_nan)
+
+
+def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
+    """Whether `isclose` holds everywhere."""
+    return bool(_data(isclose(input, other, rtol, atol, equal_nan)).all())
+
+
+def equal(input: Any, other: Any) -> bool:
+    """Whether both have the same shape and elements."""
+    return np.shape(_data(input)) == np.shape(_data(other)) and bool(_data(eq(input, other)).all())
+
+
+def _data(x: Any) -> Any:
+    return getattr(x, "data", x) if not isinstance(x, np.ndarray) else x
+
+
+@nondifferentiable
+def logical_and(a, b):
+    """Both nonzero."""
+    return np.logical_and(a, b)
+
+
+@nondifferentiable
+def logical_or(a, b):
+    """Either nonzero."""
+    return np.logical_or(a, b)
+
+
+@nondifferentiable
+def logical_xor(a, b):
+    """Exactly one nonzero."""
+    return np.logical_xor(a, b)
+
+
+@nondifferentiable
+def logical_not(x):
+    """Zero."""
+    return np.logical_not(x)
+
+
+@nondifferentiable
+def bitwise_and(a, b):
+    """a & b of integers or booleans."""
+    return np.bitwise_and(*promote_pair(a, b))
+
+
+@nondifferentiable
+def bitwise_or(a, b):
+    """a | b of integers or booleans."""
+    return np.bitwise_or(*promote_pair(a, b))
+
+
+@nondifferentiable
+def bitwise_xor(a, b):
+    """a ^ b of integers or booleans."""
+    return np.bitwise_xor(*promote_pair(a, b))
+
+
+@nondifferentiable
+def bitwise_not(x):
+    """~x of integers or booleans."""
+    return np.bitwise_not(x)
+
+
+@nondifferentiable
+def bitwise_left_shift(a, b):
+    """a << b of integers."""
+    return np.left_shift(*promote_pair(a, b))
+
+
+@nondifferentiable
+def bitwise_right_shift(a, b):
+    """a >> b of integers."""
+    return np.right_shift(*promote_pair(a, b))
+
+
+not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
+
+# -------------------------------------------------------------------------------------------------------------- choice
+
+
+@primitive
+def where(condition, a, b):
+    """a where the condition holds, else b. The cotangent reaches only the chosen one.
+
+    Raises TypeError when the condition is not boolean.
+    """
+    if not isinstance(condition, bool) and getattr(getattr(condition, "dtype", None), "kind", None) != "b":
+        raise TypeError(f"where: expected a boolean condition, got {getattr(condition, 'dtype', type(condition).__name__)}")
+    a, b = promote_pair(a, b)
+    y = select(condition, a, b)
+    return y if hasattr(a, "dtype") or hasattr(b, "dtype") else y.astype(result_type(a, b))
+
+
+defvjp(where, None, lambda g, _y, c, _a, _b: where(c, g, 0), lambda g, _y, c, _a, _b: where(c, 0, g))
+
+
+def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    """x with `value` (a number or a 0-d tensor) where the boolean mask holds, in x's dtype.
+
+    Raises RuntimeError for a value with dimensions, or one that x's dtype cannot hold.
+    """
+    if getattr(value, "ndim", 0) != 0:
+        raise RuntimeError(f"masked_fill: expected a number or a 0-d tensor, got shape {tuple(value.shape)}")
+    if result_type(x, value) != x.dtype:
+        raise RuntimeError(f"masked_fill: a tensor of {x.dtype} cannot hold {value!r}")
+    return where(mask, value, x)
+
+
+def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    """x with NaN replaced by `nan` and the infinities by `posinf`, `neginf` (the dtype's extremes); derivative 0 there."""
+    if x.dtype.kind != "f":
+        return x
+    limit = float(np.finfo(x.dtype).max)
+    x = where(isnan(x), nan, x)
+    x = where(isposinf(x), limit if posinf is None else posinf, x)
+    return where(isneginf(x), -limit if neginf is None else neginf, x)
+
+
+@primitive
+def maximum(a, b):
+    """The larger of a and b; NaN where either is. Ties share the cotangent in halves."""
+    return np.maximum(*promote_pair(a, b))
+
+
+defvjp(
+    maximum,
+    lambda g, _y, a, b: where(a < b, 0, where(a == b, g / 2, g)),
+    lambda g, _y, a, b: where(b < a, 0, where(a == b, g / 2, g)),
+)
+
+
+@primitive
+def minimum(a, b):
+    """The smaller of a and b; NaN where either is. Ties share the cotangent in halves."""
+    return np.minimum(*promote_pair(a, b))
+
+
+defvjp(
+    minimum,
+    lambda g, _y, a, b: where(a > b, 0, where(a == b, g / 2, g)),
+    lambda g, _y, a, b: where(b > a, 0, where(a == b, g / 2, g)),
+)
+
+
+def fmax(a: Any, b: Any) -> Any:
+    """The larger of a and b, or the one that is not NaN; a tie's cotangent goes to a."""
+    return where(logical_or(ge(a, b), isnan(b)), a, b)
+
+
+def fmin(a: Any, b: Any) -> Any:
+    """The smaller of a and b, or the one that is not NaN; a tie's cotangent goes to a."""
+    return where(logical_or(le(a, b), isnan(b)), a, b)
+
+
+@primitive
+def _clamp(x, low, high):
+    y = x if low is None else np.maximum(*promote_pair(x, low))
+    return y if high is None else np.minimum(*promote_pair(y, high))
+
+
+def _inside(x, low, high):
+    if low is None or high is None:
+        return x <= high if low is None else x >= low
+    return (x >= low) & (x <= high)
+
+
+defvjp(
+    _clamp,
+    lambda g, _y, x, low, high: where(_inside(x, low, high), g, 0),
+    lambda g, _y, x, low, high: where(x < low if high is None else (x < low) & (low < high), g, 0),
+    lambda g, _y, x, low, high: where(x > high if low is None else (x > high) | (high < low), g, 0),
+)
+
+
+def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+    """min(max(x, min), max) for numbers or tensors; derivative by x is 1 within the bounds and on them, else 0.
+
+    Raises ValueError when neither bound is given.
+    """
+    if min is None and max is None:
+        raise ValueError("clamp: at least one of min and max must be given")
+    return _clamp(x, min, max)
+
+
+def clamp_min(x: Any, min: Any) -> Any:
+    """clamp(x, min=min)."""
+    return clamp(x, min)
+
+
+def clamp_max(x: Any, max: Any) -> Any:
+    """clamp(x, max=max)."""
+    return clamp(x, None, max)
+
+
+clip = clamp

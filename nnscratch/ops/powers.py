@@ -1,0 +1,155 @@
+"""Powers, roots, exponentials and logarithms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..autograd import defvjp, primitive
+from .arithmetic import _zeros, astype, mul, reciprocal
+from .compare import eq, isposinf, le, logical_and, logical_or, where
+from .promote import as_float, floating, promote_pair
+
+__all__ = [
+    *("exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp", "pow", "rsqrt", "sqrt", "square"),
+    "xlogy",
+]
+
+
+@primitive
+def pow(a, b):
+    """a^b. Its derivative by a is 0 where b = 0, and by b is 0 where a = 0 and b >= 0.
+
+    Raises ValueError for integers to negative powers.
+    """
+    a, b = promote_pair(a, b)
+    power = _QUICK_POWERS.get(b) if isinstance(b, (int, float)) and floating(a, b) else None
+    return np.power(a, b) if power is None else power(a)
+
+
+_QUICK_POWERS: dict[float, Callable] = {1: np.positive, 2: np.square, 3: lambda a: a * a * a, 0.5: np.sqrt, -1: np.reciprocal}
+
+
+def _pow_vjp_base(g, _y, a, b):
+    if isinstance(b, (int, float)):
+        return g * (b * pow(a, b - 1)) if b != 0 else _zeros(g)
+    return where(b == 0, 0, g * (b * pow(a, where(b == 0, 1, b - 1))))
+
+
+def _pow_vjp_exponent(g, _y, a, b):
+    if isinstance(a, (int, float)):
+        rate = math.log(a) if a > 0 else -math.inf if a == 0 else math.nan
+        slope = g * (pow(a, b) * rate)
+        return slope if a else where(b >= 0, 0, slope)
+    flat = (a == 0) & (b >= 0)
+    return where(flat, 0, g * (pow(a, b) * log(where(flat, 1, a))))
+
+
+defvjp(pow, _pow_vjp_base, _pow_vjp_exponent)
+
+
+def float_power(a: Any, b: Any) -> Any:
+    """a^b computed in float64."""
+    return pow(*[astype(x, dtype=backend.float64) if hasattr(x, "dtype") else x for x in (a, b)])
+
+
+@primitive
+def square(x):
+    """x²."""
+    return np.square(x)
+
+
+defvjp(square, lambda g, _y, x: g * (x * 2))
+
+
+@primitive
+def sqrt(x):
+    """√x; NaN for negative x, derivative +inf at 0."""
+    return np.sqrt(as_float(x))
+
+
+defvjp(sqrt, lambda g, y, _x: g / (y * 2))
+
+
+def rsqrt(x: Any) -> Any:
+    """1 / √x."""
+    return reciprocal(sqrt(x))
+
+
+@primitive
+def exp(x):
+    """e^x."""
+    return np.exp(as_float(x))
+
+
+defvjp(exp, lambda g, y, _x: g * y)
+
+
+def exp2(x: Any) -> Any:
+    """2^x."""
+    return pow(2.0, x)
+
+
+@primitive
+def expm1(x):
+    """e^x - 1, accurate near 0."""
+    return np.expm1(as_float(x))
+
+
+defvjp(expm1, lambda g, y, _x: g * (y + 1))
+
+
+@primitive
+def log(x):
+    """The natural logarithm; -inf at 0, NaN below."""
+    return np.log(as_float(x))
+
+
+defvjp(log, lambda g, _y, x: g / x)
+
+
+@primitive
+def _log_to_base(x, *, base):
+    return {2: np.log2, 10: np.log10}[base](as_float(x))
+
+
+defvjp(_log_to_base, lambda g, _y, x, *, base: g / (x * float(np.log(base))))
+
+
+def log2(x: Any) -> Any:
+    """The logarithm to base 2."""
+    return _log_to_base(x, base=2)
+
+
+def log10(x: Any) -> Any:
+    """The logarithm to base 10."""
+    return _log_to_base(x, base=10)
+
+
+@primitive
+def log1p(x):
+    """log(1 + x), accurate near 0."""
+    return np.log1p(as_float(x))
+
+
+defvjp(log1p, lambda g, _y, x: g / (x + 1))
+
+
+@primitive
+def logaddexp(a, b):
+    """log(e^a + e^b) without overflow."""
+    a, b = promote_pair(a, b)
+    return np.logaddexp(as_float(a), as_float(b))
+
+
+defvjp(logaddexp, lambda g, _y, a, b: g / (exp(b - a) + 1), lambda g, _y, a, b: g / (exp(a - b) + 1))
+
+
+def xlogy(x: Any, y: Any) -> Any:
+    """x·log y, and 0 where x = 0 (with derivative 0 there if log y is not finite); NaN where y is."""
+    infinite = logical_or(le(y, 0), isposinf(y))
+    return mul(x, log(where(logical_and(eq(x, 0), infinite), 1, y)))

@@ -1,0 +1,71 @@
+"""Which dtype an op computes in, and NumPy operands cast to it.
+
+torch's rule: kinds are ordered bool < int < float; within the highest kind present, tensors with dimensions decide over 0-d
+tensors, and those over Python numbers. So neither a Python number nor a 0-d tensor widens a tensor of the same kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+
+__all__ = ["result_type"]
+
+_KIND = {"b": 0, "i": 1, "u": 1, "f": 2}
+
+
+def result_type(*operands: Any) -> np.dtype:
+    """The dtype of an op on these tensors, arrays and numbers (torch.result_type, for any number of operands).
+
+    Raises TypeError for anything but numbers and arrays of real numbers or booleans.
+    """
+    ranked = []
+    for x in operands:
+        if isinstance(x, np.generic):  # what NumPy makes of a Python number
+            x = x.item()
+        if hasattr(x, "dtype"):
+            if x.dtype.kind not in _KIND:
+                raise TypeError(f"expected real numbers or booleans, got an array of {x.dtype}")
+            ranked.append((_KIND[x.dtype.kind], 2 if x.ndim else 1, x.dtype))
+        elif isinstance(x, bool):
+            ranked.append((0, 0, backend.bool_))
+        elif isinstance(x, int):
+            ranked.append((1, 0, backend.int64))
+        elif isinstance(x, float):
+            ranked.append((2, 0, backend.get_default_dtype()))
+        else:
+            raise TypeError(f"expected a tensor, an array or a number, got {type(x).__name__}")
+    top = max(rank[:2] for rank in ranked)
+    return np.result_type(*[dtype for kind, level, dtype in ranked if (kind, level) == top])
+
+
+def promote(*operands: Any) -> list[Any]:
+    """The arrays among the operands cast to their common dtype; Python numbers stay, NumPy does not widen for them."""
+    dtype = result_type(*operands)
+    return [x.astype(dtype) if hasattr(x, "dtype") and x.dtype != dtype else x for x in operands]
+
+
+def promote_pair(a: Any, b: Any) -> Any:
+    """`promote` for two operands, quick where there is nothing to do: equal dtypes, or a float array and a number."""
+    da, db = getattr(a, "dtype", None), getattr(b, "dtype", None)
+    if da is db and da is not None:
+        return a, b
+    if (db is None and da is not None and da.kind == "f") or (da is None and db is not None and db.kind == "f"):
+        return a, b
+    return promote(a, b)
+
+
+def floating(a: Any, b: Any) -> bool:
+    """Whether two promoted operands are of a floating-point dtype."""
+    dtype = getattr(a, "dtype", None) or getattr(b, "dtype", None) or result_type(a, b)
+    return dtype.kind == "f"
+
+
+def as_float(x: Any) -> Any:
+    """x itself, or integers and booleans as the default dtype: what exp, sin, ... compute in."""
+    if not hasattr(x, "dtype"):
+        return np.asarray(x, backend.get_default_dtype())
+    return x if x.dtype.kind == "f" else x.astype(backend.get_default_dtype())

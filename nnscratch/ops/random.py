@@ -1,0 +1,178 @@
+"""Tensors of random numbers.
+
+All draw from `generator` (nnscratch.Generator), or from the default one, which `manual_seed` restarts. Numbers are drawn on the
+CPU and moved, so that a seed gives the same ones on every device; float32 is drawn as float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..backend import Generator, generator_or_default
+from ..tensor import Tensor
+from .creation import made, size_of
+
+__all__ = ["normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "uniform"]
+
+
+def draw_uniform(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
+    """Uniform on [0, 1) as an array."""
+    return _draw("random", shape, dtype, generator)
+
+
+def draw_normal(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
+    """Standard normal as an array."""
+    return _draw("standard_normal", shape, dtype, generator)
+
+
+def _draw(method: str, shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
+    dtype = backend.get_default_dtype() if dtype is None else np.dtype(dtype)
+    if dtype.kind != "f":
+        raise RuntimeError(f"random numbers: expected a floating-point dtype, got {dtype}")
+    own = dtype if dtype in (backend.float32, backend.float64) else backend.float32
+    values = getattr(generator_or_default(generator).numpy, method)(shape, dtype=own)
+    return np.asarray(values).astype(dtype, copy=False)
+
+
+def rand(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform on [0, 1)."""
+    return made(draw_uniform(size_of("rand", size), dtype, generator), device, requires_grad)
+
+
+def randn(
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal."""
+    return made(draw_normal(size_of("randn", size), dtype, generator), device, requires_grad)
+
+
+def uniform(
+    low: float,
+    high: float,
+    size: Any,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform on [low, high)."""
+    values = draw_uniform(size_of("uniform", (size,)), dtype, generator) * (high - low) + low
+    return made(values, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Uniform integers from low to high - 1: `randint(high, size)` or `randint(low, high, size)`; int64 by default.
+
+    Raises RuntimeError when low >= high.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"randint: expected a size as a tuple, got {size!r}")
+    if low >= high:
+        raise RuntimeError(f"randint: expected low < high, got {low} and {high}")
+    values = generator_or_default(generator).numpy.integers(low, high, size_of("randint", (size,)))
+    return made(values.astype(backend.int64 if dtype is None else dtype), device)
+
+
+def randperm(n: int, *, generator: Generator | None = None, dtype: Any = None, device: str | None = None) -> Tensor:
+    """A random permutation of 0, ..., n - 1."""
+    if n < 0:
+        raise RuntimeError(f"randperm: n cannot be negative, got {n}")
+    values = generator_or_default(generator).numpy.permutation(n)
+    return made(values.astype(backend.int64 if dtype is None else dtype), device)
+
+
+def normal(
+    mean: Any,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Normal with this mean and standard deviation: numbers with a size, or tensors (without history) that broadcast.
+
+    Raises RuntimeError for a negative standard deviation.
+    """
+    mean, std = (x.data if isinstance(x, Tensor) else x for x in (mean, std))
+    if np.any(std < 0):
+        raise RuntimeError("normal: the standard deviation cannot be negative")
+    if size is None:
+        shape = np.broadcast_shapes(np.shape(mean), np.shape(std))
+        dtype = dtype or next((x.dtype for x in (mean, std) if getattr(x, "dtype", np.dtype(bool)).kind == "f"), None)
+    else:
+        shape = size_of("normal", (size,))
+    values = draw_normal(shape, dtype, generator)
+    on = backend.array_module(mean, std)
+    return made((on.asarray(values) * std + mean).astype(values.dtype), device, requires_grad)
+
+
+def _for(input: Any, dtype: Any, device: str | None) -> tuple[tuple[int, ...], Any, str]:
+    array = input.data if isinstance(input, Tensor) else input
+    return array.shape, dtype or array.dtype, device or backend.device_of(array)
+
+
+def rand_like(
+    input: Any,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Uniform on [0, 1), with the shape, dtype and device of `input`."""
+    shape, dtype, device = _for(input, dtype, device)
+    return rand(shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def randn_like(
+    input: Any,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Standard normal, with the shape, dtype and device of `input`."""
+    shape, dtype, device = _for(input, dtype, device)
+    return randn(shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def randint_like(
+    input: Any,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: str | None = None,
+) -> Tensor:
+    """Uniform integers from low to high - 1 (or from 0 to low - 1), with the shape, dtype and device of `input`."""
+    shape, dtype, device = _for(input, dtype, device)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, shape, generator=generator, dtype=dtype, device=device)

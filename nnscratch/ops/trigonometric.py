@@ -1,0 +1,250 @@
+"""Trigonometric and hyperbolic functions and their inverses, the error function, the logistic function."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..autograd import defvjp, primitive
+from ..kernels import special
+from .arithmetic import div, mul
+from .compare import eq, where
+from .powers import exp, sqrt, square
+from .promote import as_float, promote_pair
+
+__all__ = [
+    *(
+        "acos",
+        "acosh",
+        "arccos",
+        "arccosh",
+        "arcsin",
+        "arcsinh",
+        "arctan",
+        "arctan2",
+        "arctanh",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+    ),
+    *(
+        "atanh",
+        "cos",
+        "cosh",
+        "deg2rad",
+        "erf",
+        "erfc",
+        "erfinv",
+        "hypot",
+        "rad2deg",
+        "sigmoid",
+        "sin",
+        "sinc",
+        "sinh",
+        "tan",
+        "tanh",
+    ),
+]
+
+# ------------------------------------------------------------------------------------------------------------- circular
+
+
+@primitive
+def sin(x):
+    """sin x, x in radians."""
+    return np.sin(as_float(x))
+
+
+defvjp(sin, lambda g, _y, x: g * cos(x))
+
+
+@primitive
+def cos(x):
+    """cos x, x in radians."""
+    return np.cos(as_float(x))
+
+
+defvjp(cos, lambda g, _y, x: -g * sin(x))
+
+
+@primitive
+def tan(x):
+    """tan x, x in radians; derivative 1 + tan² x."""
+    return np.tan(as_float(x))
+
+
+defvjp(tan, lambda g, y, _x: g * (y * y + 1))
+
+
+@primitive
+def asin(x):
+    """The angle in [-π/2, π/2] whose sine is x; NaN outside [-1, 1]."""
+    return np.arcsin(as_float(x))
+
+
+defvjp(asin, lambda g, _y, x: g / sqrt(1 - x * x))
+
+
+@primitive
+def acos(x):
+    """The angle in [0, π] whose cosine is x; NaN outside [-1, 1]."""
+    return np.arccos(as_float(x))
+
+
+defvjp(acos, lambda g, _y, x: -g / sqrt(1 - x * x))
+
+
+@primitive
+def atan(x):
+    """The angle in (-π/2, π/2) whose tangent is x."""
+    return np.arctan(as_float(x))
+
+
+defvjp(atan, lambda g, _y, x: g / (x * x + 1))
+
+
+@primitive
+def atan2(a, b):
+    """The angle in [-π, π] of the point (b, a)."""
+    a, b = promote_pair(a, b)
+    return np.arctan2(as_float(a), as_float(b))
+
+
+defvjp(
+    atan2,
+    lambda g, _y, a, b: g * (b / (a * a + b * b)),
+    lambda g, _y, a, b: -g * (a / (a * a + b * b)),
+)
+
+
+@primitive
+def hypot(a, b):
+    """√(a² + b²) without overflow."""
+    a, b = promote_pair(a, b)
+    return np.hypot(as_float(a), as_float(b))
+
+
+defvjp(hypot, lambda g, y, a, _b: g * (a / y), lambda g, y, _a, b: g * (b / y))
+
+
+def sinc(x: Any) -> Any:
+    """sin(πx) / (πx), and 1 at 0."""
+    at_zero = eq(x, 0)
+    px = mul(where(at_zero, 1, x), math.pi)
+    return where(at_zero, 1, div(sin(px), px))
+
+
+def deg2rad(x: Any) -> Any:
+    """x·π/180."""
+    return mul(x, math.pi / 180)
+
+
+def rad2deg(x: Any) -> Any:
+    """x·180/π."""
+    return mul(x, 180 / math.pi)
+
+
+# ----------------------------------------------------------------------------------------------------------- hyperbolic
+
+
+@primitive
+def sinh(x):
+    """(e^x - e^-x) / 2."""
+    return np.sinh(as_float(x))
+
+
+defvjp(sinh, lambda g, _y, x: g * cosh(x))
+
+
+@primitive
+def cosh(x):
+    """(e^x + e^-x) / 2."""
+    return np.cosh(as_float(x))
+
+
+defvjp(cosh, lambda g, _y, x: g * sinh(x))
+
+
+@primitive
+def tanh(x):
+    """tanh x; derivative 1 - tanh² x."""
+    return np.tanh(as_float(x))
+
+
+defvjp(tanh, lambda g, y, _x: g * (1 - y * y))
+
+
+@primitive
+def asinh(x):
+    """The inverse of sinh."""
+    return np.arcsinh(as_float(x))
+
+
+defvjp(asinh, lambda g, _y, x: g / sqrt(x * x + 1))
+
+
+@primitive
+def acosh(x):
+    """The non-negative inverse of cosh; NaN below 1."""
+    return np.arccosh(as_float(x))
+
+
+defvjp(acosh, lambda g, _y, x: g / sqrt(x * x - 1))
+
+
+@primitive
+def atanh(x):
+    """The inverse of tanh; NaN outside [-1, 1]."""
+    return np.arctanh(as_float(x))
+
+
+defvjp(atanh, lambda g, _y, x: g / (1 - x * x))
+
+
+@primitive
+def sigmoid(x):
+    """The logistic function 1 / (1 + e^-x), finite and accurate for any x; derivative y·(1 - y)."""
+    y = np.negative(as_float(x))
+    if not isinstance(y, np.generic):  # one buffer for the whole chain
+        np.exp(y, out=y)
+        y += 1
+        return np.reciprocal(y, out=y)
+    return 1 / (np.exp(y) + 1)
+
+
+defvjp(sigmoid, lambda g, y, _x: g * (y * (1 - y)))
+
+# ------------------------------------------------------------------------------------------------------ error function
+
+
+@primitive
+def erf(x):
+    """2/√π ∫₀ˣ e^(-t²) dt."""
+    return special.erf(as_float(x))
+
+
+defvjp(erf, lambda g, _y, x: g * (exp(-square(x)) * (2 / math.sqrt(math.pi))))
+
+
+@primitive
+def erfc(x):
+    """1 - erf x, accurate where erf x is near 1."""
+    return special.erfc(as_float(x))
+
+
+defvjp(erfc, lambda g, _y, x: g * (exp(-square(x)) * (-2 / math.sqrt(math.pi))))
+
+
+@primitive
+def erfinv(x):
+    """The inverse of erf on (-1, 1); ±inf at ±1, NaN outside."""
+    return special.erfinv(as_float(x))
+
+
+defvjp(erfinv, lambda g, y, _x: g * (exp(square(y)) * (math.sqrt(math.pi) / 2)))
+
+arcsin, arccos, arctan, arctan2 = asin, acos, atan, atan2
+arcsinh, arccosh, arctanh = asinh, acosh, atanh
