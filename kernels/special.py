@@ -132,7 +132,7 @@ def _erf_float32(x: np.ndarray) -> np.ndarray:
     y = _polynomial(_ERF32_P[::-1], z)
     y /= _polynomial(_ERF32_Q[::-1], z)
     y *= x
-    return np.clip(y, -1, 1, out=y) if isinstance(y, np.ndarray) else np.clip(y, -1, 1)
+    return np.clip(y, -1, 1)
 
 
 # Starting values of erfinv: M. Giles, "Approximating the erfinv function", GPU Computing Gems 2 (2012), single precision.
@@ -152,7 +152,7 @@ def erfinv(x):
     a = np.abs(x)
     w = -np.log((1 - a) * (1 + a))
     y = np.where(w < 5, _polynomial(_GILES_CENTRE, w - 2.5), _polynomial(_GILES_TAIL, np.sqrt(w) - 3)) * a
-    for _ in range(3):
+    for _ in range(4):
         slope = 2 / math.sqrt(math.pi) * np.exp(-y * y)
         tail = erfc(y)
         y = y - np.where(a < 0.5, erf(y) - a, tail * np.log((1 - a) / tail)) / slope

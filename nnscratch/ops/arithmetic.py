@@ -100,27 +100,28 @@ defvjp(neg, lambda g, _y, _x: -g)
 
 
 @primitive
-def remainder(a, b):
-    """a - b·floor(a / b): the remainder with the sign of b. Raises RuntimeError for integers modulo zero."""
+def _modulo(a, b, *, rounding_mode):
     a, b = _promote(a, b)
     if not floating(a, b):
         _refuse_zero(b, "remainder")
-    return np.remainder(a, b)
+    return np.remainder(a, b) if rounding_mode == "floor" else np.fmod(a, b)
 
 
-defvjp(remainder, lambda g, _y, _a, _b: g, lambda g, _y, a, b: -g * div(a, b, rounding_mode="floor"))
+defvjp(
+    _modulo,
+    lambda g, _y, _a, _b, *, rounding_mode: g,
+    lambda g, _y, a, b, *, rounding_mode: -g * div(a, b, rounding_mode=rounding_mode),
+)
 
 
-@primitive
-def fmod(a, b):
+def remainder(a: Any, b: Any) -> Any:
+    """a - b·floor(a / b): the remainder with the sign of b. Raises RuntimeError for integers modulo zero."""
+    return _modulo(a, b, rounding_mode="floor")
+
+
+def fmod(a: Any, b: Any) -> Any:
     """a - b·trunc(a / b): the remainder with the sign of a. Raises RuntimeError for integers modulo zero."""
-    a, b = _promote(a, b)
-    if not floating(a, b):
-        _refuse_zero(b, "fmod")
-    return np.fmod(a, b)
-
-
-defvjp(fmod, lambda g, _y, _a, _b: g, lambda g, _y, a, b: -g * div(a, b, rounding_mode="trunc"))
+    return _modulo(a, b, rounding_mode="trunc")
 
 
 @primitive

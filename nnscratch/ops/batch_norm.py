@@ -14,8 +14,9 @@ import numpy as np
 from .. import backend
 from ..autograd import fused, mark_written
 from ..tensor import Tensor
+from .arithmetic import astype, clone
 from .channels import channel_affine, chunks, column_dots, column_sums, long_rows, rows, tiled, unrows
-from .elementwise import astype, clone, rsqrt
+from .powers import rsqrt
 from .reduce import mean
 from .views import reshape
 
@@ -114,8 +115,6 @@ def _(g, _y, residuals, needs, x, w, _b, *, eps):  # noqa: ARG001
         if g is not None:
             part += g[chunk] * scale
     return unrows(gx, shape), gw, gb
-
-
 
 
 def batch_norm(

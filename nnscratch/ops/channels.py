@@ -105,6 +105,8 @@ def add_channels(y: Any, b: Any) -> Any:
 @primitive
 def channel_sum(x):
     """Sum over all axes but the second: (N, C, *spatial) -> (C,)."""
+    if x.dtype == np.float16:  # its running sums would overflow
+        return channel_sum(x.astype(np.float32)).astype(x.dtype)
     return column_sums(long_rows(rows(x)), x.shape[1])
 
 

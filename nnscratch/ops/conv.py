@@ -46,7 +46,7 @@ def conv(x, w, b, *, spec):
 
 @primitive
 def conv_input(g, w, b, *, spec):
-    """Transposed convolution, the adjoint of `conv` in x, plus b: (N, O, *spec.output), w, (C,) or None -> (N, C, *spec.input)."""
+    """Transposed convolution: the adjoint of `conv` in x, (N, O, *spec.output), w -> (N, C, *spec.input), plus b (C,) or None."""
     x = kernels.conv_input(g, w, spec=spec)
     return x if b is None else add_channels(x, b)
 

@@ -27,6 +27,14 @@ def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
     return axes if ndim else ()
 
 
+def size_along(name: str, x: Any, dim: int) -> tuple[int, int]:
+    """`dim` as an axis, and the size there. Raises RuntimeError for a 0-d array."""
+    if x.ndim == 0:
+        raise RuntimeError(f"{name}: a 0-d tensor has no dimension")
+    axis = axis_of(dim, x.ndim)
+    return axis, x.shape[axis]
+
+
 def reduced(shape: Sequence[int], dim: Any, keepdim: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes that a reduction runs over (all for None and for ()), and the shape of its result."""
     if dim is None or (isinstance(dim, (tuple, list)) and not dim):

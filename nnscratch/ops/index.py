@@ -13,7 +13,7 @@ from ..autograd import nondifferentiable
 from ..tensor import Tensor
 from .arithmetic import add, mul, stop_gradient
 from .compare import where
-from .dims import axis_of
+from .dims import axis_of, size_along
 from .shape import unbind, unsqueeze
 from .views import broadcast_to, getitem, put, reshape, setitem
 
@@ -130,9 +130,9 @@ def _slices(name: str, x: Any, dim: int, index: Any) -> tuple:
     at = _integers(name, index)
     if at.ndim > 1:
         raise IndexError(f"{name}: expected a vector of indices, got shape {tuple(at.shape)}")
-    axis = axis_of(dim, x.ndim)
-    _check_range(name, at, x.shape[axis] if x.ndim else 1)
-    return (*[slice(None)] * axis, at.reshape(-1)) if x.ndim else (None,)
+    axis, n = size_along(name, x, dim)
+    _check_range(name, at, n)
+    return (*[slice(None)] * axis, at.reshape(-1))
 
 
 def index_select(x: Any, dim: int, index: Any) -> Any:

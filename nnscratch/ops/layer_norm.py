@@ -16,11 +16,12 @@ import numpy as np
 from ..autograd import fused
 from ..backend import array_module
 from ..tensor import Tensor
+from .arithmetic import astype
 from .arrange import pad
 from .batch_norm import batch_norm, check_affine, move_towards
 from .channels import by_image, column_dots, column_sums, image_chunks, tiled, unrows
 from .compare import clamp_min
-from .elementwise import astype, pow, rsqrt
+from .powers import pow, rsqrt
 from .reduce import mean, var_mean, vector_norm
 from .shape import narrow
 from .views import reshape
@@ -88,8 +89,6 @@ def _(g, _y, residuals, needs, x, w, b, *, groups, eps):  # noqa: ARG001
         xhat -= spread(mean_of(h))
         xhat *= scale
     return unrows(gx, x.shape), gw, gb
-
-
 
 
 def _group_mean(channels: int, groups: int, images: Any) -> Any:

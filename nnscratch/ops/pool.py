@@ -14,8 +14,8 @@ import numpy as np
 from .. import backend, kernels
 from ..autograd import defvjp, nondifferentiable, primitive
 from ..kernels import PoolSpec
+from .arithmetic import astype
 from .compare import where
-from .elementwise import astype
 from .powers import pow
 from .views import reshape
 
@@ -156,7 +156,14 @@ def _max_pool_face(rank, input, kernel_size, stride, padding, dilation, ceil_mod
     return (unbatched(y, input), unbatched(indices, input)) if return_indices else unbatched(y, input)
 
 
-def max_unpool1d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Any:
+def max_unpool1d(
+    input: Any,
+    indices: Any,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    output_size: Sequence[int] | None = None,
+) -> Any:
     """Put the (N, C, L) maxima back where max_pool1d found them; see `max_unpool2d`."""
     return _max_unpool(1, input, indices, kernel_size, stride, padding, output_size)
 
@@ -177,7 +184,14 @@ def max_unpool2d(
     return _max_unpool(2, input, indices, kernel_size, stride, padding, output_size)
 
 
-def max_unpool3d(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Any:
+def max_unpool3d(
+    input: Any,
+    indices: Any,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    padding: int | Sequence[int] = 0,
+    output_size: Sequence[int] | None = None,
+) -> Any:
     """Put the (N, C, D, H, W) maxima back where max_pool3d found them; see `max_unpool2d`."""
     return _max_unpool(3, input, indices, kernel_size, stride, padding, output_size)
 
@@ -211,7 +225,7 @@ def _last_of_its_index(indices, *, limit, name):
     flat = indices.reshape(-1, prod(indices.shape[2:])) if indices.size else indices.reshape(0, 1)
     order = xp.broadcast_to(xp.arange(flat.shape[1]), flat.shape)
     last = xp.zeros((len(flat), limit), np.int64)
-    np.put_along_axis(last, flat, order, 1)  # of equal indices the last is the one that stays
+    last[xp.arange(len(flat))[:, None], flat] = order  # of equal indices the last is the one that stays
     return (np.take_along_axis(last, flat, 1) == order).reshape(indices.shape)
 
 
@@ -276,7 +290,13 @@ def _avg_pool_face(rank, input, kernel_size, stride, padding, ceil_mode, count_i
     return unbatched(_avg_pool(x, spec=spec), input)
 
 
-def lp_pool1d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Any:
+def lp_pool1d(
+    input: Any,
+    norm_type: float,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    ceil_mode: bool = False,
+) -> Any:
     """(sum of x^p over each window)^(1/p) of (N, C, L) or (C, L); see `lp_pool2d`."""
     return _lp_pool(1, input, norm_type, kernel_size, stride, ceil_mode)
 
@@ -292,7 +312,13 @@ def lp_pool2d(
     return _lp_pool(2, input, norm_type, kernel_size, stride, ceil_mode)
 
 
-def lp_pool3d(input, norm_type, kernel_size, stride=None, ceil_mode=False) -> Any:
+def lp_pool3d(
+    input: Any,
+    norm_type: float,
+    kernel_size: int | Sequence[int],
+    stride: int | Sequence[int] | None = None,
+    ceil_mode: bool = False,
+) -> Any:
     """(sum of x^p over each window)^(1/p) of (N, C, D, H, W) or (C, D, H, W); see `lp_pool2d`."""
     return _lp_pool(3, input, norm_type, kernel_size, stride, ceil_mode)
 
@@ -306,7 +332,7 @@ def _lp_pool(rank, input, norm_type, kernel_size, stride, ceil_mode):
 
 def per_axis(what: str, value: Any, rank: int) -> tuple[int, ...]:
     """`value` as one int per spatial axis."""
-    sizes = (value,) * rank if isinstance(value, (int, np.integer)) else tuple(value)
+    sizes = (int(value),) * rank if isinstance(value, (int, np.integer)) else tuple(value)
     sizes = sizes * rank if len(sizes) == 1 else sizes
     if len(sizes) != rank:
         raise ValueError(f"{what} must be one int or {rank} ints, got {value!r}")

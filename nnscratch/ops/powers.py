@@ -31,12 +31,21 @@ def pow(a, b):
     return np.power(a, b) if power is None else power(a)
 
 
-_QUICK_POWERS: dict[float, Callable] = {1: np.positive, 2: np.square, 3: lambda a: a * a * a, 0.5: np.sqrt, -1: np.reciprocal}
+_QUICK_POWERS: dict[float, Callable] = {
+    1: np.positive,
+    2: np.square,
+    3: lambda a: a * a * a,
+    -1: np.reciprocal,
+    0.5: np.sqrt,
+    -0.5: lambda a: 1 / np.sqrt(a),
+}
 
 
 def _pow_vjp_base(g, _y, a, b):
     if isinstance(b, (int, float)):
-        return g * (b * pow(a, b - 1)) if b != 0 else _zeros(g)
+        if b == 0:
+            return _zeros(g)
+        return g * (a * 2) if b == 2 else g * (b * pow(a, b - 1))
     return where(b == 0, 0, g * (b * pow(a, where(b == 0, 1, b - 1))))
 
 
@@ -57,22 +66,14 @@ def float_power(a: Any, b: Any) -> Any:
     return pow(*[astype(x, dtype=backend.float64) if hasattr(x, "dtype") else x for x in (a, b)])
 
 
-@primitive
-def square(x):
+def square(x: Any) -> Any:
     """x²."""
-    return np.square(x)
+    return pow(x, 2)
 
 
-defvjp(square, lambda g, _y, x: g * (x * 2))
-
-
-@primitive
-def sqrt(x):
+def sqrt(x: Any) -> Any:
     """√x; NaN for negative x, derivative +inf at 0."""
-    return np.sqrt(as_float(x))
-
-
-defvjp(sqrt, lambda g, y, _x: g / (y * 2))
+    return pow(x, 0.5)
 
 
 def rsqrt(x: Any) -> Any:

@@ -39,8 +39,9 @@ def interpolate(
     mode: 'nearest', 'nearest-exact', 'area' for 1 to 3 spatial axes, 'linear' for 1, 'bilinear' and 'bicubic' (Keys 1981,
     a = -3/4) for 2, 'trilinear' for 3. With `align_corners` the first and last samples of input and output coincide, else the
     edges of their outer pixels do. `recompute_scale_factor` takes the scale from the sizes instead of from `scale_factor`.
-    The modes between pixels are matrix products: a NaN or infinity reaches all of its row and column.
-    Raises ValueError for arguments that do not fit together, NotImplementedError for antialias.
+    'nearest' takes element floor(i in / out) and 'nearest-exact' floor((i + 1/2) in / out) in exact arithmetic, where PyTorch's
+    rounding may land one element lower. The other modes are matrix products: a NaN or infinity reaches its whole row and column.
+    Raises ValueError for arguments that do not fit together, RuntimeError for integers, NotImplementedError for antialias.
     """
     rank = input.ndim - 2
     if mode not in MODES:
@@ -57,7 +58,9 @@ def interpolate(
     if mode == "area":
         return adaptive_avg_pool(input, sizes)
     if not between:
-        return _nearest(input, sizes, scales, 0.5 if mode == "nearest-exact" else 0.0)
+        return _nearest(input, sizes, scales, exact=mode == "nearest-exact")
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"interpolate: mode {mode!r} needs a floating-point input, got {input.dtype}")
     taps = _cubic if mode == "bicubic" else _linear
     maps = tuple(
         None if n == m and scale in (None, 1.0) else _matrix(taps, n, m, scale, bool(align_corners))
@@ -90,13 +93,15 @@ def _sizes(input, size, scale_factor, recompute) -> tuple[tuple[int, ...], tuple
     if len(values) != rank:
         what = "size" if size is not None else "scale_factor"
         raise ValueError(f"interpolate: {what} must be one number or {rank} numbers, got {given!r}")
+    scales: tuple[float | None, ...] = (None,) * rank
     if size is not None:
         if recompute:
             raise ValueError("interpolate: recompute_scale_factor needs scale_factor, not size")
-        sizes, scales = tuple(int(v) for v in values), (None,) * rank
+        sizes = tuple(int(v) for v in values)
     else:
         sizes = tuple(floor(n * float(v)) for n, v in zip(spatial, values))
-        scales = (None,) * rank if recompute else tuple(float(v) for v in values)
+        if not recompute:
+            scales = tuple(float(v) for v in values)
     if min(sizes) < 1:
         raise ValueError(f"interpolate: the output would have the sizes {sizes} (input {tuple(input.shape)})")
     return sizes, scales
@@ -105,13 +110,16 @@ def _sizes(input, size, scale_factor, recompute) -> tuple[tuple[int, ...], tuple
 # ------------------------------------------------------------------------------------------------------------- nearest
 
 
-def _nearest(x: Any, sizes: tuple[int, ...], scales: tuple[float | None, ...], shift: float) -> Any:
+def _nearest(x: Any, sizes: tuple[int, ...], scales: tuple[float | None, ...], exact: bool) -> Any:
     """Each output element is one input element: copies for whole factors, an index otherwise."""
     if all(m % n == 0 and scale in (None, m / n) for n, m, scale in zip(x.shape[2:], sizes, scales)):
         return _repeat(x, tuple(m // n for n, m in zip(x.shape[2:], sizes)))
     for axis, (n, m, scale) in enumerate(zip(x.shape[2:], sizes, scales), start=2):
-        step = np.float32(n / m if scale is None else 1.0 / scale)  # single precision as in torch, which decides the ties
-        places = ((np.arange(m, dtype=np.float32) + np.float32(shift)) * step).astype(np.int64)
+        twice = 2 * np.arange(m) + exact  # twice the position in output pixels
+        if scale is None:
+            places = twice * n // (2 * m)
+        else:
+            places = np.floor(twice / (2 * scale)).astype(np.int64)
         x = getitem(x, (slice(None),) * axis + (np.minimum(places, n - 1),))
     return x
 
@@ -148,7 +156,6 @@ def _matrix(taps: Callable, n: int, m: int, scale: float | None, align_corners: 
 
 
 def _linear(position: np.ndarray):
-    position = np.maximum(position, 0.0)
     first = np.floor(position).astype(np.int64)
     t = position - first
     return [(first, 1 - t), (first + 1, t)]

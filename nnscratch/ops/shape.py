@@ -12,7 +12,7 @@ import numpy as np
 from .. import backend
 from ..autograd import defvjp, primitive
 from .arithmetic import astype
-from .dims import axes_of, axis_of, ints
+from .dims import axes_of, axis_of, ints, size_along
 from .promote import result_type
 from .views import broadcast_to, expand, getitem, permute, reshape, transpose
 
@@ -96,14 +96,6 @@ defvjp(_contiguous, lambda g, _y, _x: g)
 # ------------------------------------------------------------------------------------------------------------- joining
 
 
-def _size(name: str, x: Any, dim: int) -> tuple[int, int]:
-    """The axis to cut, and its size."""
-    if x.ndim == 0:
-        raise RuntimeError(f"{name}: a 0-d tensor has no dimension to cut")
-    axis = axis_of(dim, x.ndim)
-    return axis, x.shape[axis]
-
-
 def _same_dtype(name: str, tensors: Sequence[Any]) -> list[Any]:
     xs = list(tensors)
     if not xs:
@@ -162,7 +154,7 @@ def dstack(tensors: Sequence[Any]) -> Any:
 
 def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Consecutive pieces of `split_size` (the last may be smaller), or of the given sizes, as views. Raises RuntimeError."""
-    axis, n = _size("split", x, dim)
+    axis, n = size_along("split", x, dim)
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n):
@@ -182,13 +174,13 @@ def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` equal pieces (the last may be smaller), as views. Raises RuntimeError."""
     if chunks < 1:
         raise RuntimeError(f"chunk: expected at least one chunk, got {chunks}")
-    _, n = _size("chunk", x, dim)
+    _, n = size_along("chunk", x, dim)
     return split(x, -(-n // chunks), dim) if n else split(x, [0] * chunks, dim)
 
 
 def tensor_split(x: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Exactly so many pieces, sizes differing by one at most, or the pieces between the given indices, as views."""
-    axis, n = _size("tensor_split", x, dim)
+    axis, n = size_along("tensor_split", x, dim)
     if isinstance(indices_or_sections, int):
         k = indices_or_sections
         if k < 1:
@@ -200,13 +192,13 @@ def tensor_split(x: Any, indices_or_sections: int | Sequence[int], dim: int = 0)
 
 def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along a dimension, without it, as views."""
-    axis, n = _size("unbind", x, dim)
+    axis, n = size_along("unbind", x, dim)
     return _unbind(x, axis=axis) if n else ()
 
 
 def narrow(x: Any, dim: int, start: int, length: int) -> Any:
     """The view x[start : start + length] of one dimension. Raises IndexError, RuntimeError."""
-    axis, n = _size("narrow", x, dim)
+    axis, n = size_along("narrow", x, dim)
     start = int(start)
     if not -n <= start <= n:
         raise IndexError(f"narrow: start {start} is out of range for size {n} of dim {dim}")
@@ -218,7 +210,7 @@ def narrow(x: Any, dim: int, start: int, length: int) -> Any:
 
 def select(x: Any, dim: int, index: int) -> Any:
     """The view x[index] of one dimension, without it. Raises IndexError."""
-    axis, n = _size("select", x, dim)
+    axis, n = size_along("select", x, dim)
     if not -n <= index < n:
         raise IndexError(f"select: index {index} is out of range for dim {dim} of shape {tuple(x.shape)}")
     return getitem(x, _along(axis, int(index)))

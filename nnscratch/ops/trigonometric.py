@@ -9,9 +9,9 @@ import numpy as np
 
 from ..autograd import defvjp, primitive
 from ..kernels import special
-from .arithmetic import div, mul
+from .arithmetic import div, mul, neg, sub
 from .compare import eq, where
-from .powers import exp, sqrt, square
+from .powers import exp, log1p, sqrt, square
 from .promote import as_float, promote_pair
 
 __all__ = [
@@ -195,13 +195,9 @@ def acosh(x):
 defvjp(acosh, lambda g, _y, x: g / sqrt(x * x - 1))
 
 
-@primitive
-def atanh(x):
-    """The inverse of tanh; NaN outside [-1, 1]."""
-    return np.arctanh(as_float(x))
-
-
-defvjp(atanh, lambda g, _y, x: g / (1 - x * x))
+def atanh(x: Any) -> Any:
+    """The inverse of tanh, ½·log((1 + x) / (1 - x)); NaN outside [-1, 1]."""
+    return mul(sub(log1p(x), log1p(neg(x))), 0.5)
 
 
 @primitive

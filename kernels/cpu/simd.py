@@ -1,0 +1,184 @@
+"""Vector code for Numba kernels: a handful of intrinsics that emit LLVM for whole register tiles.
+
+Numba compiles scalar loops and hopes that LLVM vectorises them. These intrinsics emit the vectors themselves, with as many
+lanes as the host has (512, 256 or 128 bits) in float32 or float64. Tile sizes are literals at the call, so that every
+accumulator is a register; run-time counts take care of tails.
+
+Memory is addressed by a base pointer and tables of element offsets (int64). A negative offset stands for padding: it reads
+from a block of zeros, or writes to a block that nobody reads.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.core.caching import FunctionCache
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+TRIPLE, _, FEATURES = cpu_target.target_context.codegen().magic_tuple()
+VECTOR_BYTES = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
+MANY_REGISTERS = VECTOR_BYTES == 64 or TRIPLE.startswith(("aarch64", "arm64"))  # 32 vector registers, else 16
+
+# Rows of a tile of 1, 2 or 4 vectors: the accumulators, a row of vectors and a broadcast fill the register file.
+ROWS_1, ROWS_2, ROWS_4 = (12, 12, 6) if MANY_REGISTERS else (12, 6, 2)
+WIDEST = 4 if MANY_REGISTERS else 2
+WEIGHT_VECTORS = 2 if MANY_REGISTERS else 1  # of a weight gradient's tile, which has eight or nine rows
+
+LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # never nnan or ninf: NaN and Inf must pass through
+_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
+I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
+Value = ir.Value
+
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk, keyed by this folder's sources too: it would not see a change in a function called."""
+
+    def _index_key(self, sig, codegen):
+        return (*super()._index_key(sig, codegen), _SOURCES)
+
+
+def kernel(function: Callable | None = None, *, parallel: bool = False) -> Callable:
+    """Decorator: njit as all kernels want it. Only parallel ones are cached on disk, with everything they call."""
+    if function is None:
+        return lambda function: kernel(function, parallel=parallel)
+    compiled = njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=LOOSE, cache=parallel)(function)
+    if parallel:
+        compiled._cache = _Cache(function)
+    return compiled
+
+
+def lanes(dtype: np.dtype) -> int:
+    return VECTOR_BYTES // np.dtype(dtype).itemsize
+
+
+def aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """np.empty that begins on a cache line: a vector that straddles two costs double."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    block = np.empty(size + 64, np.uint8)
+    start = -block.ctypes.data % 64
+    return block[start : start + size].view(dtype).reshape(shape)
+
+
+class Code:
+    """Emits vectors of one element type at the builder's place."""
+
+    def __init__(self, context, builder: ir.IRBuilder, element: types.Float) -> None:
+        self.b = builder
+        self.element = context.get_value_type(element)
+        self.bytes = element.bitwidth // 8
+        self.lanes = VECTOR_BYTES // self.bytes
+        self.type = ir.VectorType(self.element, self.lanes)
+        self.suffix = f"v{self.lanes}f{element.bitwidth}"
+        self.zero = ir.Constant(self.type, [0.0] * self.lanes)
+
+    def _intrinsic(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+        return cgutils.get_or_insert_function(self.b.module, ir.FunctionType(result, arguments), f"llvm.{name}")
+
+    def at(self, pointer: Value, *offsets: Value | int) -> Value:
+        """pointer + offsets, in elements."""
+        for offset in offsets:
+            if not isinstance(offset, int):
+                pointer = self.b.gep(pointer, [offset])
+            elif offset:
+                pointer = self.b.gep(pointer, [I64(offset)])
+        return pointer
+
+    def places(self, base: Value, table: Value, count: int, padding: Value) -> list[Value]:
+        """`count` pointers: base + table[i], or `padding` where that is negative."""
+        offsets = [self.b.load(self.at(table, i)) for i in range(count)]
+        return [self.b.select(self.b.icmp_signed("<", o, I64(0)), padding, self.at(base, o)) for o in offsets]
+
+    def splat(self, scalar: Value) -> Value:
+        undefined = ir.Constant(self.type, ir.Undefined)
+        first = self.b.insert_element(undefined, scalar, I32(0))
+        return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
+
+    def fma(self, a: Value, b: Value, c: Value) -> Value:
+        return self.b.call(self._intrinsic(f"fmuladd.{self.suffix}", self.type, [self.type] * 3), [a, b, c])
+
+    def total(self, vector: Value) -> Value:
+        """Sum of the lanes, in any order."""
+        function = self._intrinsic(f"vector.reduce.fadd.{self.suffix}", self.element, [self.element, self.type])
+        return self.b.call(function, [ir.Constant(self.element, -0.0), vector], fastmath=("reassoc",))
+
+    def first(self, count: Value) -> Value:
+        """Mask of the lanes below `count`."""
+        wide = ir.VectorType(I64, self.lanes)
+        counts = self.b.insert_element(ir.Constant(wide, ir.Undefined), count, I32(0))
+        same = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        counts = self.b.shuffle_vector(counts, ir.Constant(wide, ir.Undefined), same)
+        return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), counts)
+
+    def load(self, pointer: Value, mask: Value | None = None) -> Value:
+        address = self.b.bitcast(pointer, self.type.as_pointer())
+        if mask is None:
+            value = self.b.load(address)
+            value.align = self.bytes
+            return value
+        arguments = [address.type, I32, mask.type, self.type]
+        function = self._intrinsic(f"masked.load.{self.suffix}.p0", self.type, arguments)
+        return self.b.call(function, [address, I32(self.bytes), mask, self.zero])
+
+    def store(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
+        address = self.b.bitcast(pointer, self.type.as_pointer())
+        if mask is None:
+            self.b.store(value, address).align = self.bytes
+            return
+        arguments = [self.type, address.type, I32, mask.type]
+        function = self._intrinsic(f"masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
+        self.b.call(function, [value, address, I32(self.bytes), mask])
+
+    def loop(self, trips: Value, carried: list[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
+        """for i in range(trips): carried = body(i, carried); at least one trip."""
+        before, head, end = self.b.block, self.b.append_basic_block(), self.b.append_basic_block()
+        self.b.branch(head)
+        self.b.position_at_end(head)
+        i, phis = self.b.phi(I64), [self.b.phi(value.type) for value in carried]
+        results = body(i, phis)
+        following = self.b.add(i, I64(1))
+        for phi, old, new in zip([i, *phis], [I64(0), *carried], [following, *results], strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, self.b.block)
+        self.b.cbranch(self.b.icmp_signed("<", following, trips), head, end)
+        self.b.position_at_end(end)
+        return results
+
+    def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], None]) -> None:
+        """body(offset, mask) for every vector of `count` elements; the mask is None but for a last, partial one."""
+        whole, rest = self.b.udiv(count, I64(self.lanes)), self.b.urem(count, I64(self.lanes))
+
+        def step(i: Value, carried: list[Value]) -> list[Value]:
+            body(self.b.mul(i, I64(self.lanes)), None)
+            return carried
+
+        with self.b.if_then(self.b.icmp_signed(">", whole, I64(0))):
+            self.loop(whole, [], step)
+        with self.b.if_then(self.b.icmp_signed(">", rest, I64(0))):
+            body(self.b.mul(whole, I64(self.lanes)), self.first(rest))
+
+
+@intrinsic
+def at(typing_context, array, offset):
+    """Address of element `offset` of an array's memory."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.gep(data, [args[1]])
+
+    return types.CPointer(array.dtype)(array, types.intp), codegen
+
+
+@intrinsic
+def shifted(typing_context, pointer, offset):
+    """pointer + offset elements."""
+
+    def codegen(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return pointer(pointer, types.intp), codegen
