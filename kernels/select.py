@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
+_ZERO = {np.dtype(f): np.zeros((), f) for f in (np.float16, np.float32, np.float64)}
 _SMALL = 2048  # below, np.where is quicker
 
 
@@ -31,4 +32,6 @@ def select(condition: Any, a: Any, b: Any) -> Any:
                 y *= condition
                 y += b
                 return y.view(a.dtype)
+    if isinstance(a, np.ndarray) and type(b) is int and b == 0:
+        b = _ZERO.get(a.dtype, b)  # np.where is slower with a Python number
     return np.where(condition, a, b)

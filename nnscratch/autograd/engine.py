@@ -207,12 +207,15 @@ def _hooked(node: Node, g: Any, tensors: bool) -> Any:
 
 def _fit(g: Any, target: tuple[int, ...], node: Node, i: int) -> Any:
     """Sum a cotangent over the axes that broadcasting added or stretched, or say which VJP returned a wrong shape."""
-    from ..ops.reduce import sum_to
-
     shape, target = tuple(g.shape), tuple(target)
     added = len(shape) - len(target)
-    if added >= 0 and all(t in (1, s) for s, t in zip(shape[added:], target)):
-        return sum_to(g, shape=target)
+    stretched = [k for k, (s, t) in enumerate(zip(shape[added:], target), added) if s != t]
+    if added >= 0 and all(target[k - added] == 1 for k in stretched):
+        if isinstance(g, Tensor):
+            from ..ops.reduce import sum_to
+
+            return sum_to(g, target)
+        return np.add.reduce(g, axis=(*range(added), *stretched)).reshape(target)
     raise RuntimeError(f"the VJP of {node.name} for argument {i} returned shape {shape}, the argument has shape {target}")
 
 

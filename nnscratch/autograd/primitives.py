@@ -56,6 +56,10 @@ class Primitive:
             return self.joint
         return _together([self.plans[i] for i, _ in edges])
 
+    def defaults(self, given: int) -> list[Any]:
+        """The forward's defaults for the positional arguments that were left out."""
+        return [p.default for p in list(inspect.signature(self.forward).parameters.values())[given : len(self.plans)]]
+
     @staticmethod
     def arguments(node: Node) -> list[Any]:
         """The node's arguments as tensors in the graph; those without history stay arrays."""
@@ -142,21 +146,19 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
     new = object.__new__
 
     def op(*args, **kwargs):
-        values = []
+        values = args
         edges = []
-        plain = True
-        for a in args:
+        for i, a in enumerate(args):
             if isinstance(a, Tensor):
-                plain = False
+                if values is args:
+                    values = list(args)
                 if a._node is not None:
-                    edges.append((len(values), a._node))
-                values.append(a.data)
-            else:
-                values.append(a)
+                    edges.append((i, a._node))
+                values[i] = a.data
         if kwargs:
-            for key, value in kwargs.items():
+            for value in kwargs.values():
                 if isinstance(value, Tensor):
-                    raise TypeError(f"{record.name}: pass the tensor {key!r} by position; keywords are metadata")
+                    raise TypeError(f"{record.name}: tensors are passed by position; keywords are metadata, got {[*kwargs]}")
         if stale:
             refuse_stale(record.name, args)
         token = ignore_float_errors()
@@ -166,8 +168,8 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
             restore_float_errors(token)
         if record.residuals:
             y, residuals = y
-        if plain:
-            return y
+        if values is args:
+            return y  # arrays in, array out
         if not edges or not mode.recording:
             result = wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
             if observers:
@@ -178,6 +180,8 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
         node.op = record
         node.edges = edges
         plans = record.plans
+        if len(values) < len(plans):
+            values += record.defaults(len(values))
         if len(edges) == len(plans):
             drops, keeps_y = record.joint
         elif len(edges) == 1 and plans:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -21,8 +21,8 @@ def axis_of(dim: Any, ndim: int) -> int:
 
 def axes_of(dims: Any, ndim: int) -> tuple[int, ...]:
     """An int or several as distinct axes; none at all where the array is 0-d. Raises IndexError, RuntimeError."""
-    axes = tuple([axis_of(d, ndim) for d in dims]) if isinstance(dims, Iterable) else (axis_of(dims, ndim),)
-    if len(set(axes)) != len(axes):
+    axes = tuple([axis_of(d, ndim) for d in dims]) if isinstance(dims, (tuple, list, range)) else (axis_of(dims, ndim),)
+    if len(axes) > 1 and len(set(axes)) != len(axes):
         raise RuntimeError(f"dim: {tuple(dims)} names a dimension twice")
     return axes if ndim else ()
 
@@ -37,10 +37,8 @@ def size_along(name: str, x: Any, dim: int) -> tuple[int, int]:
 
 def reduced(shape: Sequence[int], dim: Any, keepdim: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes that a reduction runs over (all for None and for ()), and the shape of its result."""
-    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
-        axes = tuple(range(len(shape)))
-    else:
-        axes = axes_of(dim, len(shape))
+    every = dim is None or (isinstance(dim, (tuple, list)) and not dim)
+    axes = tuple(range(len(shape))) if every else axes_of(dim, len(shape))
     if keepdim:
         return axes, tuple([1 if i in axes else n for i, n in enumerate(shape)])
     return axes, tuple([n for i, n in enumerate(shape) if i not in axes])
@@ -48,6 +46,9 @@ def reduced(shape: Sequence[int], dim: Any, keepdim: bool) -> tuple[tuple[int, .
 
 def ints(sizes: Any) -> tuple[int, ...]:
     """A size or several as a tuple of ints."""
-    if isinstance(sizes, Iterable):
+    if isinstance(sizes, int):
+        return (sizes,)
+    try:
         return tuple([operator.index(n) for n in sizes])
-    return (operator.index(sizes),)
+    except TypeError:
+        return (operator.index(sizes),)

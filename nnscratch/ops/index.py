@@ -58,11 +58,8 @@ def _check_range(name: str, index: Any, size: int, low: int = 0) -> None:
 # ------------------------------------------------------------------------------------- one index for every output element
 
 
-def _grid(name: str, shape: Sequence[int], axis: int, index: Any) -> tuple:
-    """The index of all elements that `index` names along `axis`, each in its own place along the other axes."""
-    if index.ndim != len(shape) or any(n > m for i, (n, m) in enumerate(zip(index.shape, shape)) if i != axis):
-        raise RuntimeError(f"{name}: index of shape {tuple(index.shape)} does not fit shape {tuple(shape)} along dim {axis}")
-    _check_range(name, index, shape[axis] if shape else 1)
+def along(index: Any, axis: int) -> tuple:
+    """The index of all elements that an array of indices names along `axis`, each in its own place along the other axes."""
     xp = backend.array_module(index)
     places = []
     for i, n in enumerate(index.shape):
@@ -70,6 +67,14 @@ def _grid(name: str, shape: Sequence[int], axis: int, index: Any) -> tuple:
         one[i] = n
         places.append(index if i == axis else xp.arange(n).reshape(one))
     return tuple(places)
+
+
+def _checked(name: str, shape: Sequence[int], axis: int, index: Any) -> tuple:
+    """`along`, once the index is known to fit an array of this shape."""
+    if index.ndim != len(shape) or any(n > m for i, (n, m) in enumerate(zip(index.shape, shape)) if i != axis):
+        raise RuntimeError(f"{name}: index of shape {tuple(index.shape)} does not fit shape {tuple(shape)} along dim {axis}")
+    _check_range(name, index, shape[axis] if shape else 1)
+    return along(index, axis)
 
 
 def gather(x: Any, dim: int, index: Any) -> Any:
@@ -80,7 +85,7 @@ def gather(x: Any, dim: int, index: Any) -> Any:
     at = _integers("gather", index)
     if x.ndim == 0:
         return reshape(gather(reshape(x, (1,)), dim, at.reshape(-1)), at.shape)
-    return getitem(x, _grid("gather", x.shape, axis_of(dim, x.ndim), at))
+    return getitem(x, _checked("gather", x.shape, axis_of(dim, x.ndim), at))
 
 
 def take_along_dim(x: Any, indices: Any, dim: int | None = None) -> Any:
@@ -114,13 +119,13 @@ def scatter(x: Any, dim: int, index: Any, src: Any = None, *, value: float | Non
     src = value if src is None else src
     if hasattr(src, "ndim") and src.ndim:
         src = _source("scatter", src, at)
-    return setitem(x, _grid("scatter", x.shape, axis_of(dim, x.ndim), at), src)
+    return setitem(x, _checked("scatter", x.shape, axis_of(dim, x.ndim), at), src)
 
 
 def scatter_add(x: Any, dim: int, index: Any, src: Any) -> Any:
     """x with src[i][j][k] added at [i][index[i][j][k]][k] for dim = 1, every time an element is named. Raises as `gather`."""
     at = _integers("scatter_add", index)
-    return add(x, put(_source("scatter_add", src, at), _grid("scatter_add", x.shape, axis_of(dim, x.ndim), at), x.shape))
+    return add(x, put(_source("scatter_add", src, at), _checked("scatter_add", x.shape, axis_of(dim, x.ndim), at), x.shape))
 
 
 # ------------------------------------------------------------------------------------------------- one index for slices

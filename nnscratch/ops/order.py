@@ -10,10 +10,10 @@ from .. import backend
 from ..autograd import nondifferentiable
 from .compare import isnan, maximum, minimum, where
 from .dims import axis_of
-from .index import gather
+from .index import along
 from .reduce import amax, amin, any
 from .shape import narrow, squeeze
-from .views import reshape
+from .views import getitem, reshape
 
 __all__ = [
     "argmax",
@@ -87,9 +87,16 @@ def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return _index_of(_argmin, "argmin", x, dim, keepdim)
 
 
+def _at(x: Any, indices: Any, dim: int) -> Any:
+    """The elements of x at indices along a dimension."""
+    if not x.ndim:
+        return x
+    return getitem(x, along(indices if backend.is_array(indices) else indices.data, axis_of(dim, x.ndim)))
+
+
 def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> Values:
     """The elements at indices that have size 1 along dim."""
-    values = gather(x, dim, indices) if x.ndim else x
+    values = _at(x, indices, dim)
     if keepdim or not x.ndim:
         return Values(values, indices)
     return Values(squeeze(values, dim), squeeze(indices, dim))
@@ -127,7 +134,7 @@ def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True
 def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Values:
     """(values, indices) of x in order along `dim`; always stable, nan counts as the largest."""
     indices = argsort(x, dim, descending, stable)
-    return Values(gather(x, dim, indices), indices)
+    return Values(_at(x, indices, dim), indices)
 
 
 def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Values:  # noqa: ARG001
@@ -137,7 +144,7 @@ def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = Tru
         raise RuntimeError(f"topk: k = {k} is out of range for size {n} of dim {dim}")
     indices = argsort(x, dim, descending=largest)
     indices = narrow(indices, dim, 0, k) if x.ndim else indices
-    return Values(gather(x, dim, indices), indices)
+    return Values(_at(x, indices, dim), indices)
 
 
 def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Values:
@@ -177,7 +184,7 @@ def _cumulative(x: Any, dim: int, ufunc: Any) -> Values:
     if not x.ndim:
         return Values(x, _argmax(x, axis=None))
     indices = _running(x, axis=axis, ufunc=ufunc)
-    return Values(gather(x, axis, indices), indices)
+    return Values(_at(x, indices, axis), indices)
 
 
 def unique(

@@ -14,6 +14,7 @@ from .. import backend
 
 __all__ = ["result_type"]
 
+_NUMBERS = {bool, int, float}
 _KIND = {"b": 0, "i": 1, "u": 1, "f": 2}
 
 
@@ -24,8 +25,6 @@ def result_type(*operands: Any) -> np.dtype:
     """
     ranked = []
     for x in operands:
-        if isinstance(x, np.generic):  # what NumPy makes of a Python number
-            x = x.item()
         if hasattr(x, "dtype"):
             if x.dtype.kind not in _KIND:
                 raise TypeError(f"expected real numbers or booleans, got an array of {x.dtype}")
@@ -50,10 +49,11 @@ def promote(*operands: Any) -> list[Any]:
 
 def promote_pair(a: Any, b: Any) -> Any:
     """`promote` for two operands, quick where there is nothing to do: equal dtypes, or a float array and a number."""
-    da, db = getattr(a, "dtype", None), getattr(b, "dtype", None)
-    if da is db and da is not None:
-        return a, b
-    if (db is None and da is not None and da.kind == "f") or (da is None and db is not None and db.kind == "f"):
+    kind_a, kind_b = type(a), type(b)
+    if kind_a is np.ndarray:
+        if a.dtype is b.dtype if kind_b is np.ndarray else kind_b in _NUMBERS and a.dtype.kind == "f":
+            return a, b
+    elif kind_b is np.ndarray and kind_a in _NUMBERS and b.dtype.kind == "f":
         return a, b
     return promote(a, b)
 

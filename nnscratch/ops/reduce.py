@@ -13,8 +13,8 @@ from ..autograd import defvjp, nondifferentiable, primitive
 from .arithmetic import abs, add, astype, div, mul, sub
 from .compare import isnan, ne, where
 from .dims import reduced
-from .powers import exp, log, pow, sqrt, square
-from .views import _sum, getitem, reshape
+from .powers import exp, log, pow, square
+from .views import _expand, _sum, getitem, reshape
 
 __all__ = [
     "all",
@@ -49,14 +49,50 @@ def _spread(r: Any, x: Any, axis: tuple[int, ...]) -> Any:
     return reshape(r, tuple([1 if i in axis else n for i, n in enumerate(x.shape)]))
 
 
+def _count(x: Any, axis: Sequence[int]) -> int:
+    return math.prod([x.shape[i] for i in axis])
+
+
+def _deviation(x: Any, axis: tuple[int, ...]) -> Any:
+    """x less its mean over the axes."""
+    return sub(x, _mean(x, axis=axis, shape=tuple([1 if i in axis else n for i, n in enumerate(x.shape)])))
+
+
+@primitive
+def _mean(x, *, axis, shape):
+    return np.true_divide(np.add.reduce(x, axis=axis), _count(x, axis)).reshape(shape)
+
+
+defvjp(_mean, lambda g, _y, _x, *, axis, shape: _expand(g / _count(_x, axis), axis=axis, shape=_x.shape))
+
+
+@primitive
+def _var(x, *, axis, shape, free):
+    """The sum of squared deviations from the mean over the degrees of freedom."""
+    d = x - np.true_divide(np.add.reduce(x, axis=axis, keepdims=True), _count(x, axis))
+    return np.true_divide(np.add.reduce(d * d, axis=axis), free).reshape(shape)
+
+
+defvjp(_var, lambda g, _y, x, *, axis, shape, free: _spread(g * 2 / free, x, axis) * _deviation(x, axis))
+
+
+@primitive
+def _root(x):
+    """√x with derivative 0 at 0, as norms and deviations have it."""
+    return np.sqrt(x)
+
+
+defvjp(_root, lambda g, y, _x: where(y == 0, 0, g / (2 * where(y == 0, 1, y))))
+
+
 @primitive
 def _amax(x, *, axis, shape):
-    return np.max(x, axis=axis).reshape(shape)
+    return x.max(axis=axis).reshape(shape)
 
 
 @primitive
 def _amin(x, *, axis, shape):
-    return np.min(x, axis=axis).reshape(shape)
+    return x.min(axis=axis).reshape(shape)
 
 
 def _extreme_vjp(g, y, x, *, axis, shape):
@@ -71,7 +107,7 @@ defvjp(_amin, _extreme_vjp)
 
 @primitive
 def _logsumexp(x, *, axis, shape):
-    top = np.max(x, axis=axis, keepdims=True)
+    top = x.max(axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     return (np.log(np.add.reduce(np.exp(x - top), axis=axis, keepdims=True)) + top).reshape(shape)
 
@@ -86,6 +122,8 @@ def sum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -
     """Σ x over `dim`. Integers and booleans are summed in int64; nothing sums to 0."""
     if dtype is not None:
         x = astype(x, dtype=dtype)
+    if dim is None and not keepdim:
+        return _sum(x, axis=None, shape=())
     axis, shape = reduced(x.shape, dim, keepdim)
     return _sum(x, axis=axis, shape=shape)
 
@@ -95,10 +133,6 @@ def sum_to(x: Any, shape: Sequence[int]) -> Any:
     extra = x.ndim - len(shape)
     axis = tuple(range(extra)) + tuple([i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1])
     return _sum(x, axis=axis, shape=tuple(shape))
-
-
-def _count(x: Any, axis: Sequence[int]) -> int:
-    return math.prod([x.shape[i] for i in axis])
 
 
 def _require_float(name: str, x: Any) -> None:
@@ -112,7 +146,7 @@ def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) 
         x = astype(x, dtype=dtype)
     _require_float("mean", x)
     axis, shape = reduced(x.shape, dim, keepdim)
-    return div(_sum(x, axis=axis, shape=shape), _count(x, axis))
+    return _mean(x, axis=axis, shape=shape)
 
 
 def nansum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
@@ -125,16 +159,10 @@ def nanmean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = Non
     return div(nansum(x, dim, keepdim, dtype=dtype), sum(x == x, dim, keepdim))
 
 
-def _root(x: Any) -> Any:
-    """sqrt with derivative 0 at 0, as norms and deviations have it."""
-    zero = x == 0
-    return where(zero, 0, sqrt(where(zero, 1, x)))
-
-
-def var_mean(
+def var(
     x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> tuple[Any, Any]:
-    """(variance, mean): see `var`."""
+) -> Any:
+    """Σ (x - mean)² / max(0, n - correction) over `dim`; correction is 1 (unbiased) by default. Raises RuntimeError for ints."""
     if isinstance(dim, bool):  # var(x, unbiased)
         dim, unbiased = None, dim
     if correction is None:
@@ -143,26 +171,7 @@ def var_mean(
         raise TypeError("var: pass correction or unbiased, not both")
     _require_float("var", x)
     axis, shape = reduced(x.shape, dim, keepdim)
-    n = _count(x, axis)
-    kept = tuple([1 if i in axis else m for i, m in enumerate(x.shape)])
-    m = div(_sum(x, axis=axis, shape=kept), n)
-    v = div(_sum(square(sub(x, m)), axis=axis, shape=shape), builtins.max(0, n - correction))
-    return v, m if shape == kept else reshape(m, shape)
-
-
-def var(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> Any:
-    """Σ (x - mean)² / max(0, n - correction) over `dim`; correction is 1 (unbiased) by default. Raises RuntimeError for ints."""
-    return var_mean(x, dim, unbiased, keepdim, correction=correction)[0]
-
-
-def std_mean(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
-) -> tuple[Any, Any]:
-    """(standard deviation, mean): see `std`."""
-    v, m = var_mean(x, dim, unbiased, keepdim, correction=correction)
-    return _root(v), m
+    return _var(x, axis=axis, shape=shape, free=builtins.max(0, _count(x, axis) - correction))
 
 
 def std(
@@ -170,6 +179,22 @@ def std(
 ) -> Any:
     """The square root of `var`; its derivative where the variance is 0 is taken as 0."""
     return _root(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+def var_mean(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(`var`, `mean`)."""
+    v = var(x, dim, unbiased, keepdim, correction=correction)
+    return v, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+
+
+def std_mean(
+    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Any, Any]:
+    """(`std`, `mean`)."""
+    v, m = var_mean(x, dim, unbiased, keepdim, correction=correction)
+    return _root(v), m
 
 
 # -------------------------------------------------------------------------------------------------- products, extremes
@@ -262,9 +287,11 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
 
 def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """`vector_norm` of order p ('fro' is 2)."""
-    if isinstance(p, str) and p != "fro":
-        raise ValueError(f"norm: p is a number or 'fro', got {p!r}")
-    return vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+    if isinstance(p, str):
+        if p != "fro":
+            raise ValueError(f"norm: p is a number or 'fro', got {p!r}")
+        p = 2
+    return vector_norm(x, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 
 # ------------------------------------------------------------------------------------------------------------ counting
@@ -272,12 +299,12 @@ def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool 
 
 @nondifferentiable
 def _all(x, *, axis, shape):
-    return np.logical_and.reduce(x, axis=axis).reshape(shape)
+    return x.all(axis=axis).reshape(shape)
 
 
 @nondifferentiable
 def _any(x, *, axis, shape):
-    return np.logical_or.reduce(x, axis=axis).reshape(shape)
+    return x.any(axis=axis).reshape(shape)
 
 
 def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:

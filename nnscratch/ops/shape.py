@@ -14,7 +14,7 @@ from ..autograd import defvjp, primitive
 from .arithmetic import astype
 from .dims import axes_of, axis_of, ints, size_along
 from .promote import result_type
-from .views import broadcast_to, expand, getitem, permute, reshape, transpose
+from .views import _permute, broadcast_to, expand, getitem, permute, reshape, transpose
 
 __all__ = [
     "atleast_1d",
@@ -290,7 +290,7 @@ def t(x: Any) -> Any:
     """The transposed matrix; vectors and scalars as they are. Raises RuntimeError for more dimensions."""
     if x.ndim > 2:
         raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(x.shape)}; use transpose or mT")
-    return transpose(x, 0, 1) if x.ndim == 2 else x
+    return _permute(x, axes=(1, 0)) if x.ndim == 2 else x
 
 
 def contiguous(x: Any) -> Any:

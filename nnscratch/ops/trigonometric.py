@@ -174,7 +174,7 @@ def tanh(x):
     return np.tanh(as_float(x))
 
 
-defvjp(tanh, lambda g, y, _x: g * (1 - y * y))
+defvjp(tanh, lambda g, y, _x: g - g * y * y)
 
 
 @primitive
@@ -203,12 +203,11 @@ def atanh(x: Any) -> Any:
 @primitive
 def sigmoid(x):
     """The logistic function 1 / (1 + e^-x), finite and accurate for any x; derivative y·(1 - y)."""
-    y = np.negative(as_float(x))
-    if not isinstance(y, np.generic):  # one buffer for the whole chain
-        np.exp(y, out=y)
-        y += 1
-        return np.reciprocal(y, out=y)
-    return 1 / (np.exp(y) + 1)
+    y = np.exp(np.negative(as_float(x)))
+    if isinstance(y, np.generic):
+        return 1 / (y + 1)
+    y += 1  # one buffer for the whole chain
+    return np.reciprocal(y, out=y)
 
 
 defvjp(sigmoid, lambda g, y, _x: g * (y * (1 - y)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def _reshape(x, *, shape):
     return x.reshape(shape)
 
 
-defvjp(_reshape, lambda g, _y, _x, *, shape: reshape(g, _x.shape))
+defvjp(_reshape, lambda g, _y, _x, *, shape: g.reshape(_x.shape))
 
 
 @primitive
@@ -33,7 +34,15 @@ def _permute(x, *, axes):
     return x.transpose(axes)
 
 
-defvjp(_permute, lambda g, _y, _x, *, axes: _permute(g, axes=tuple(sorted(range(len(axes)), key=axes.__getitem__))))
+@cache
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
+
+
+defvjp(
+    _permute,
+    lambda g, _y, _x, *, axes: g.transpose(_inverse(axes)) if backend.is_array(g) else _permute(g, axes=_inverse(axes)),
+)
 
 
 @primitive
@@ -46,15 +55,22 @@ def _sum(x, *, axis, shape):
 @primitive
 def _expand(x, *, axis, shape):
     """Repeat along `axis` up to `shape`: the adjoint of `_sum`."""
-    kept = [1 if i in axis else n for i, n in enumerate(shape)]
-    return np.broadcast_to(x.reshape(kept), shape)
+    return np.broadcast_to(x.reshape([1 if i in axis else n for i, n in enumerate(shape)]), shape)
 
 
 def _all(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim)) if axis is None else axis
 
 
-defvjp(_sum, lambda g, _y, _x, *, axis, shape: _expand(g, axis=_all(axis, _x.ndim), shape=_x.shape))
+def _sum_vjp(g, _y, _x, *, axis, shape):
+    if axis is None and type(g) is np.ndarray and math.prod(_x.shape) < 1024:  # np.broadcast_to takes longer than to copy
+        y = np.empty(_x.shape, g.dtype)
+        y[...] = g
+        return y
+    return _expand(g, axis=_all(axis, _x.ndim), shape=_x.shape)
+
+
+defvjp(_sum, _sum_vjp)
 defvjp(_expand, lambda g, _y, _x, *, axis, shape: _sum(g, axis=axis, shape=_x.shape))
 
 
@@ -207,7 +223,7 @@ def getitem(x: Any, index: Any) -> Any:
 
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """A copy of x in which y[index] = value, differentiable in both. Raises IndexError; ValueError where shapes do not fit."""
-    shape = getattr(value, "shape", ())
+    shape: tuple[int, ...] = getattr(value, "shape", ())
     if len(shape) and shape[0] == 1:  # NumPy allows superfluous ones in front, a cotangent would not have them
         ones = next((i for i, n in enumerate(shape) if n != 1), len(shape))
         value = reshape(value, tuple(shape[ones:]))

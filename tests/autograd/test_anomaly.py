@@ -27,7 +27,7 @@ def test_given_infinities_are_not_blamed():
 
 def test_backward_fault_names_the_forward_line():
     x = nns.tensor([0.0, 1.0], requires_grad=True)
-    with pytest.raises(nns.AnomalyError, match=r"gradient of sqrt for argument 0 has inf(.|\n)*nns.sqrt\(x\)"):
+    with pytest.raises(nns.AnomalyError, match=r"gradient of (sqrt|pow) for argument 0 has inf(.|\n)*nns.sqrt\(x\)"):
         with nns.anomaly_mode():
             y = nns.sqrt(x)
             y.sum().backward()

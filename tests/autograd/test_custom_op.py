@@ -84,7 +84,7 @@ def test_faults_are_named():
     f(x, 1.0).sum().backward()
     with pytest.raises(RuntimeError, match="f has no VJP for argument 1"):
         f(1.0, x).sum().backward()
-    with pytest.raises(TypeError, match="pass the tensor 'b' by position"):
+    with pytest.raises(TypeError, match="passed by position.*'b'"):
         f(1.0, b=x)
     with pytest.raises(TypeError, match="not a primitive"):
         nns.defvjp(lambda x: x, lambda g, y, x: g)
