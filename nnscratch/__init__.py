@@ -1,4 +1,4 @@
-"""nnscratch: deep learning from scratch on NumPy and CuPy arrays, small enough to read and exact enough to test gradients with."""
+"""nnscratch: deep learning from scratch on NumPy and CuPy arrays, small enough to read, exact enough to test gradients."""
 
 # isort: off
 from .tensor import (
@@ -49,6 +49,6 @@ from .backend import (
     set_default_dtype,
     uint8,
 )
-from .ops import *  # noqa: F403
+from .ops import *
 
 __version__ = "0.1.0"

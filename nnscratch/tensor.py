@@ -220,7 +220,7 @@ class Tensor:
             return
         import weakref
 
-        me = weakref.ref(self)
+        me = weakref.ref(self)  # the hook must not keep the tensor alive
 
         def keep(g: Tensor) -> None:
             tensor = me()
@@ -230,7 +230,7 @@ class Tensor:
         self.register_hook(keep)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
-        """Call `hook(gradient)` when this tensor's gradient is known; a returned tensor replaces it. Returns a handle with `remove()`."""
+        """Call `hook(gradient)` when it is known; a tensor that it returns replaces it. `remove()` the handle to stop."""
         if self._node is None:
             raise RuntimeError("register_hook: this tensor does not require grad")
         return autograd.HookHandle(self._node, hook)
@@ -317,21 +317,22 @@ class Tensor:
 
 
 def _to_array(values: Any, dtype: Any = None) -> np.ndarray:
-    if isinstance(values, (list, tuple)) and any(isinstance(v, Tensor) for v in values):
+    """Numbers and nested sequences as an array; Python floats take the default dtype."""
+    if isinstance(values, (list, tuple)):
         values = [v.data if isinstance(v, Tensor) else v for v in values]
     array = np.array(values)
-    if dtype is None and array.dtype == np.float64 and not hasattr(values, "dtype"):
-        if not _has_numpy_float64(values):
-            dtype = backend.get_default_dtype()
     if array.dtype.kind not in "fiub":
         raise TypeError(f"tensor: cannot make a tensor of {array.dtype} values; expected numbers or booleans")
+    if dtype is None and array.dtype == np.float64 and not _holds_numpy(values):
+        dtype = backend.get_default_dtype()
     return array if dtype is None else array.astype(dtype)
 
 
-def _has_numpy_float64(values: Any) -> bool:
+def _holds_numpy(values: Any) -> bool:
+    """Whether the innermost first value is a NumPy one, whose dtype is meant."""
     while isinstance(values, (list, tuple)) and values:
         values = values[0]
-    return isinstance(values, (np.ndarray, np.float64)) and values.dtype == np.float64
+    return isinstance(values, (np.ndarray, np.generic))
 
 
 def tensor(data: Any, *, dtype: Any = None, device: str | None = None, requires_grad: bool = False) -> Tensor:

@@ -11,12 +11,15 @@ def run(code, *flags):
 
 
 def test_import_is_silent_and_light():
-    code = f"import sys, nnscratch, nnscratch.nn, nnscratch.optim, nnscratch.data; print([m for m in {HEAVY} if m in sys.modules])"
+    code = (
+        f"import sys, nnscratch, nnscratch.nn, nnscratch.optim, nnscratch.data; print([m for m in {HEAVY} if m in sys.modules])"
+    )
     assert run(code, "-W", "error") == "[]\n"
 
 
 def test_import_leaves_numpy_as_it_was():
-    code = "import numpy as np; a = np.geterr(); s = np.random.get_state()[1].tolist(); import nnscratch; print(a == np.geterr() and s == np.random.get_state()[1].tolist())"
+    state = "np.geterr(), np.random.get_state()[1].tolist()"
+    code = f"import numpy as np; before = {state}; import nnscratch; print(before == ({state}))"
     assert run(code) == "True\n"
 
 

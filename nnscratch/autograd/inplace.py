@@ -21,7 +21,7 @@ from .modes import clock, mode
 Stamps = dict[int, tuple[int, weakref.ref]]
 writes: Stamps = {}  # every in-place write: checked against saved values in the backward pass
 stale: Stamps = {}  # recorded writes: other tensors on that memory must not be used any more
-VIEWS = {"getitem", "reshape", "permute", "expand", "diagonal", "split", "identity"}
+VIEWS = {"getitem", "reshape", "permute", "expand", "diagonal", "output", "identity"}  # "output": a piece of split or unbind
 
 
 class _Latest:
@@ -95,7 +95,7 @@ def write_in_place(x: Tensor, y: Any) -> Tensor:
         if (x._node is None or x._node.op.name in VIEWS) and x.data.base is not None and not private(x.data):
             raise RuntimeError(
                 "this tensor is a view of another, and changing it in place would leave the other's history wrong; "
-                "assign through the base (base[index] = value) or use the out-of-place operation"
+                "assign through the base (base[i] = base[i] + value, not base[i] += value) or use the out-of-place operation"
             )
     if tuple(array.shape) != tuple(x.data.shape):
         raise RuntimeError(f"an in-place result has shape {tuple(array.shape)}, the tensor has {tuple(x.data.shape)}")
@@ -107,7 +107,7 @@ def write_in_place(x: Tensor, y: Any) -> Tensor:
         from .primitives import identity_op
 
         # A node of x's own, younger than the write; without it x would look out of date to refuse_stale.
-        x._node = None if node is None else Node(identity_op, [(0, node)], [Like((array.shape, array.dtype))], {}, None)
+        x._node = Node(identity_op, [] if node is None else [(0, node)], [Like((array.shape, array.dtype))], {}, None)
     return x
 
 

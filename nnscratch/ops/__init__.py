@@ -3,25 +3,25 @@
 An op takes tensors or arrays; with no tensor among its arguments it returns an array.
 """
 
-from .elementwise import *  # noqa: F403
-from .reduce import *  # noqa: F403
-from .shape import *  # noqa: F403
-from .linalg import *  # noqa: F403
-from .views import *  # noqa: F403
-from .distance import *  # noqa: F403
-from .einsum import *  # noqa: F403
-from .arrange import *  # noqa: F403
-from .order import *  # noqa: F403
-from .index import *  # noqa: F403
-from .activation import *  # noqa: F403
-from .creation import *  # noqa: F403
-from .random import *  # noqa: F403
-from .dropout import *  # noqa: F403
-from .loss import *  # noqa: F403
-from .recurrent import *  # noqa: F403
-from .conv import *  # noqa: F403
-from .pool import *  # noqa: F403
-from .adaptive import *  # noqa: F403
-from .resample import *  # noqa: F403
-from .batch_norm import *  # noqa: F403
-from .layer_norm import *  # noqa: F403
+from .activation import *
+from .adaptive import *
+from .arrange import *
+from .batch_norm import *
+from .conv import *
+from .creation import *
+from .distance import *
+from .dropout import *
+from .einsum import *
+from .elementwise import *
+from .index import *
+from .layer_norm import *
+from .linalg import *
+from .loss import *
+from .order import *
+from .pool import *
+from .random import *
+from .recurrent import *
+from .reduce import *
+from .resample import *
+from .shape import *
+from .views import *

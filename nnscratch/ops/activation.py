@@ -14,7 +14,7 @@ import numpy as np
 
 from ..autograd import defvjp, primitive
 from ..kernels.select import select
-from .arithmetic import abs, add, astype, div, mul, neg, stop_gradient, sub
+from .arithmetic import abs, add, astype, div, mul, neg, sub
 from .compare import clamp, ge, gt, le, logical_and, where
 from .dims import axis_of
 from .powers import exp, expm1
@@ -51,14 +51,7 @@ def _relu(x):
     return np.maximum(x, 0)
 
 
-@primitive
-def _gate(g, y):
-    """g where y > 0, else 0: linear in g, and piecewise constant in y."""
-    return select(np.greater(y, 0), g, 0)
-
-
-defvjp(_relu, lambda g, y, _x: select(np.greater(y, 0), g, 0) if type(g) is np.ndarray else _gate(g, stop_gradient(y)))
-defvjp(_gate, lambda h, _z, _g, y: _gate(h, y), None)
+defvjp(_relu, lambda g, y, _x: select(np.greater(y, 0), g, 0) if type(g) is np.ndarray else where(y > 0, g, 0))
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -229,12 +229,12 @@ def astype(x: Any, *, dtype: Any) -> Any:
 
 
 @primitive
-def clone(x):
-    """A copy of x with the same memory layout."""
-    return np.copy(x, order="K")
+def clone(x, *, order="K"):
+    """A copy of x, by default with the same memory layout."""
+    return np.copy(x, order=order)
 
 
-defvjp(clone, lambda g, _y, _x: g)
+defvjp(clone, lambda g, _y, _x, **_: g)
 
 
 @primitive

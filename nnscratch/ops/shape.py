@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import defvjp, primitive
-from .arithmetic import astype
+from .arithmetic import astype, clone
 from .dims import axes_of, axis_of, ints, size_along
 from .promote import result_type
 from .views import _permute, broadcast_to, expand, getitem, permute, reshape, transpose
@@ -83,14 +83,6 @@ defvjp(_cat, each=lambda i, g, _y, *_xs, axis, offsets: getitem(g, _along(axis, 
 defvjp(_stack, each=lambda i, g, _y, *_xs, axis: getitem(g, _along(axis, i)))
 defvjp(_split, lambda g, _y, _x, *, axis, offsets: _cat(*g, axis=axis, offsets=offsets))
 defvjp(_unbind, lambda g, _y, _x, *, axis: _stack(*g, axis=axis))
-
-
-@primitive
-def _contiguous(x):
-    return np.array(x, order="C", copy=True)
-
-
-defvjp(_contiguous, lambda g, _y, _x: g)
 
 
 # ------------------------------------------------------------------------------------------------------------- joining
@@ -296,7 +288,7 @@ def t(x: Any) -> Any:
 def contiguous(x: Any) -> Any:
     """x itself where its memory is in C order, else a copy that is."""
     array = x.data if not backend.is_array(x) else x
-    return x if array.flags.c_contiguous else _contiguous(x)
+    return x if array.flags.c_contiguous else clone(x, order="C")
 
 
 def broadcast_tensors(*tensors: Any) -> list[Any]:

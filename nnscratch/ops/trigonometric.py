@@ -71,15 +71,6 @@ defvjp(cos, lambda g, _y, x: -g * sin(x))
 
 
 @primitive
-def tan(x):
-    """tan x, x in radians; derivative 1 + tan² x."""
-    return np.tan(as_float(x))
-
-
-defvjp(tan, lambda g, y, _x: g * (y * y + 1))
-
-
-@primitive
 def asin(x):
     """The angle in [-π/2, π/2] whose sine is x; NaN outside [-1, 1]."""
     return np.arcsin(as_float(x))
@@ -98,15 +89,6 @@ defvjp(acos, lambda g, _y, x: -g / sqrt(1 - x * x))
 
 
 @primitive
-def atan(x):
-    """The angle in (-π/2, π/2) whose tangent is x."""
-    return np.arctan(as_float(x))
-
-
-defvjp(atan, lambda g, _y, x: g / (x * x + 1))
-
-
-@primitive
 def atan2(a, b):
     """The angle in [-π, π] of the point (b, a)."""
     a, b = promote_pair(a, b)
@@ -118,6 +100,16 @@ defvjp(
     lambda g, _y, a, b: g * (b / (a * a + b * b)),
     lambda g, _y, a, b: -g * (a / (a * a + b * b)),
 )
+
+
+def tan(x: Any) -> Any:
+    """sin x / cos x, x in radians."""
+    return div(sin(x), cos(x))
+
+
+def atan(x: Any) -> Any:
+    """The angle in (-π/2, π/2) whose tangent is x."""
+    return atan2(x, 1.0)
 
 
 @primitive

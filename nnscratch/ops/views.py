@@ -62,8 +62,10 @@ def _all(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim)) if axis is None else axis
 
 
-def _sum_vjp(g, _y, _x, *, axis, shape):
-    if axis is None and type(g) is np.ndarray and math.prod(_x.shape) < 1024:  # np.broadcast_to takes longer than to copy
+def _sum_vjp(g, _y, _x, *, axis, shape):  # noqa: ARG001
+    if (
+        axis is None and isinstance(g, (np.ndarray, np.generic)) and math.prod(_x.shape) < 1024
+    ):  # np.broadcast_to takes longer than to copy
         y = np.empty(_x.shape, g.dtype)
         y[...] = g
         return y

@@ -125,3 +125,19 @@ def test_without_a_graph_it_is_numpy():
     x += 2.0
     x[1] = 7.0
     np.testing.assert_array_equal(array, [2, 7, 2, 2])
+
+
+def test_a_constant_written_over_history_ends_it():
+    x = leaf(3)
+    y = x * 2.0
+    y.copy_(nns.tensor(np.ones(3)))
+    ((y * y).sum() + (x * 3.0).sum()).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 3)
+
+
+def test_pieces_of_a_split_are_views():
+    x = leaf(4)
+    y = x * 1.0
+    first, _ = y.split(2)
+    with pytest.raises(RuntimeError, match="view"):
+        first += 1.0

@@ -1,0 +1,242 @@
+"""The command line as a person meets it: output, exit status, files."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from nnscratch.cli import main
+from nnscratch.data import Digits
+from nnscratch.training import Run
+
+
+def run_cli(*args, **options):
+    command = [sys.executable, "-m", "nnscratch", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def train(folder, *more, model="cnn"):
+    return main(["train", model, "--data", "digits", "--limit", "200", "--out", str(folder), "--epochs", "2", *more])
+
+
+def error_of(capsys):
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("nnscratch: error: "), captured.err
+    return lines[0]
+
+
+def test_version_and_help_in_a_process():
+    version = run_cli("--version")
+    assert version.returncode == 0 and re.fullmatch(r"nnscratch \d+\.\d+\.\d+\n", version.stdout)
+    for args in (["--help"], ["train", "--help"]):
+        text = run_cli(*args)
+        assert text.returncode == 0 and "examples:" in text.stdout and "--resume" in text.stdout
+
+
+def test_training_leaves_pictures_metrics_and_checkpoints(tmp_path, capsys):
+    assert train(tmp_path / "run") == 0
+    out = capsys.readouterr().out
+    assert "epoch 2/2   train loss " in out and "test accuracy" in out
+    assert f"pictures in {tmp_path / 'run'}/:" in out
+    for name in ("curves.png", "predictions.png", "confusion.png", "metrics.csv", "config.json"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+        assert name.endswith("png") <= (name in out)
+    assert [c.step for c in Run(tmp_path / "run").checkpoints()] == [7, 14]
+    assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 3
+
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    evaluated = capsys.readouterr().out
+    last = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    row = dict(zip(last[0].split(","), last[-1].split(",")))
+    for name in ("loss", "accuracy", "f1"):
+        assert f"{name:<15} {float(row['test_' + name]):.6g}" in evaluated
+
+
+def test_the_vae_draws_grids_each_epoch(tmp_path, capsys):
+    assert train(tmp_path / "run", "--ema", "0.9", "--quiet", model="vae") == 0
+    assert "epoch" not in capsys.readouterr().out
+    names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*.png")}
+    assert names >= {"curves.png", "samples.png", "reconstructions.png"}
+    assert names >= {"epochs/samples-001.png", "epochs/reconstructions-002.png"}
+    assert "ema" in Run(tmp_path / "run").latest().parts
+    assert main(["evaluate", str(tmp_path / "run"), "--best"]) == 0
+
+
+def test_the_same_seed_gives_the_same_run_and_resuming_extends_it(tmp_path, capsys):
+    train(tmp_path / "a", "--epochs", "3", "--augment")
+    train(tmp_path / "b", "--augment")
+    again = ["--resume", "--augment"]
+    assert train(tmp_path / "b", *again, "--epochs", "3") == 0
+    assert "continuing at step 14, epoch 3 of 3" in capsys.readouterr().out
+    assert Run(tmp_path / "b").config["training"] == Run(tmp_path / "a").config["training"]
+    train(tmp_path / "c", "--epochs", "3", "--augment", "--seed", "1")
+    metrics = {name: (tmp_path / name / "metrics.csv").read_bytes() for name in "abc"}
+    assert metrics["a"] == metrics["b"] != metrics["c"]
+
+
+def test_patience_holds_out_a_tenth(tmp_path):
+    assert train(tmp_path / "run", "--patience", "1", "--quiet") == 0
+    assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
+    assert Run(tmp_path / "run").latest().state["_samples"] == 0
+    assert Run(tmp_path / "run").latest().step <= 2 * 6
+
+
+def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
+    assert train(tmp_path / "run", "--resume") == 2
+    assert "there is no run to resume" in error_of(capsys)
+    train(tmp_path / "run", "--quiet")
+    capsys.readouterr()
+    assert train(tmp_path / "run") == 2
+    assert "already holds a run; continue it with --resume, or start again with --force" in error_of(capsys)
+    assert train(tmp_path / "run", "--resume", "--lr", "0.5") == 2
+    assert "was started with --lr 0.002, which cannot become 0.5" in error_of(capsys)
+    assert train(tmp_path / "run", "--resume", model="vae") == 2
+    assert "model cnn, which cannot become vae" in error_of(capsys)
+    assert train(tmp_path / "run", "--force", "--quiet") == 0
+    capsys.readouterr()
+    for checkpoint in Run(tmp_path / "run").checkpoints():
+        (checkpoint.folder / "state.json").unlink()
+    assert train(tmp_path / "run", "--resume") == 2
+    assert "has no checkpoint yet" in error_of(capsys)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    assert train(tmp_path / "mine", "--force") == 2
+    assert "is not a run directory" in error_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "message"),
+    [
+        (["train", "cnn", "--data", "imagenet", "--out", "OUT"], 2, "unknown data set 'imagenet': expected one of digits"),
+        (["train", "cnn", "--data", "moving-shapes", "--limit", "2", "--out", "OUT"], 1, "does not hold labelled images"),
+        (["train", "cnn", "--data", "folder:OUT/none", "--out", "OUT"], 1, "none"),
+        (["train", "cnn", "--data", "digits", "--out", "OUT", "--device", "tpu"], 1, "unknown device 'tpu'"),
+        (["evaluate", "OUT"], 1, "is not a run directory"),
+        (["summary", "OUT/nothing"], 2, "neither a kind of model"),
+    ],
+)
+def test_errors_are_one_line(tmp_path, capsys, args, status, message):
+    assert main([a.replace("OUT", str(tmp_path / "run")) for a in args]) == status
+    assert message in error_of(capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--epochs", "0"], "--epochs: expected a whole number of at least 1, got '0'"),
+        (["--lr", "-1"], "--lr: expected a positive number, got '-1'"),
+        (["--lr", "nan"], "--lr: expected a positive number"),
+        (["--ema", "1"], "--ema: expected a number from 0 to below 1"),
+        (["--seed", "x"], "--seed"),
+        (["--resume", "--force"], "not allowed with"),
+    ],
+)
+def test_wrong_options_are_usage_errors(tmp_path, capsys, option, message):
+    with pytest.raises(SystemExit) as stop:
+        train(tmp_path / "run", *option)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(RuntimeError, match="not a run directory"):
+        main(["--debug", "evaluate", str(tmp_path)])
+    with pytest.raises(RuntimeError, match="not a run directory"):
+        main(["evaluate", "--debug", str(tmp_path)])
+
+
+def test_a_diverging_run_says_so(tmp_path, capsys):
+    with np.errstate(all="ignore"):
+        assert train(tmp_path / "run", "--lr", "1e30", "--quiet", model="vae") == 1
+    assert re.search(r"the loss became (nan|inf|-inf) at step \d+", error_of(capsys))
+
+
+def test_summaries(tmp_path, capsys):
+    assert main(["summary", "cnn"]) == 0
+    assert "mult-adds:   6,047,488" in capsys.readouterr().out
+    assert main(["summary", "vae", "--data", "digits"]) == 0
+    assert "VAE" in capsys.readouterr().out
+    train(tmp_path / "run", "--quiet")
+    capsys.readouterr()
+    assert main(["summary", str(tmp_path / "run")]) == 0
+    assert "(1, 32, 8, 8)" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_leaves_in_order(tmp_path, signum, status):
+    folder = tmp_path / "run"
+    args = ["train", "cnn", "--data", "digits", "--out", str(folder), "--quiet"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnscratch", *args, "--epochs", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (folder / "metrics.csv").exists():
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.01)
+        process.send_signal(signum)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status
+    assert err == f"nnscratch: stopped by {signal.Signals(signum).name}; the run is saved, continue it with --resume\n"
+    latest = Run(folder).latest()
+    assert latest is not None
+    done = latest.state["epoch"]
+    again = run_cli(*args[:-1], "--resume", "--epochs", done + 1)
+    assert again.returncode == 0, again.stderr
+    assert f"continuing at step {latest.step}" in again.stdout
+
+
+def test_a_full_disk_is_one_line_and_the_old_checkpoint_stays(tmp_path):
+    """A limit on the size of files stands in for the full disk."""
+    resource = pytest.importorskip("resource")
+    folder = tmp_path / "run"
+    args = ("train", "vae", "--data", "digits", "--size", "8", "--limit", "100", "--out", folder, "--quiet")
+    assert run_cli(*args, "--epochs", "1").returncode == 0
+    limited = run_cli(
+        *args, "--resume", "--epochs", "2", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+    )
+    assert limited.returncode == 1
+    assert re.fullmatch(r"nnscratch: error: could not write .*; the checkpoint of step 4 is still usable\n", limited.stderr)
+    assert run_cli(*args, "--resume", "--epochs", "2").returncode == 0
+
+
+def test_demo(tmp_path, capsys, monkeypatch):
+    from nnscratch.training import tasks
+
+    for task in tasks.TASKS.values():
+        monkeypatch.setattr(task, "small_set", {**task.small_set, "epochs": 1})
+    for _ in range(2):  # a second demo replaces the first
+        assert main(["demo", "--out", str(tmp_path / "demo")]) == 0
+    out = capsys.readouterr().out
+    for name in ("cnn/curves.png", "cnn/predictions.png", "cnn/confusion.png", "vae/reconstructions.png", "vae/samples.png"):
+        assert os.path.getsize(tmp_path / "demo" / name) > 0
+        assert name in out
+
+
+def test_the_defaults_learn(tmp_path):
+    """What the first commands of a new user reach: digits read, and digits drawn better than their average picture."""
+
+    def last(folder):
+        header, *rows = (folder / "metrics.csv").read_text().splitlines()
+        return dict(zip(header.split(","), map(float, rows[-1].split(","))))
+
+    assert main(["train", "cnn", "--data", "digits", "--out", str(tmp_path / "cnn"), "--quiet"]) == 0
+    assert last(tmp_path / "cnn")["test_accuracy"] > 0.97
+    assert main(["train", "vae", "--data", "digits", "--out", str(tmp_path / "vae"), "--quiet", "--epochs", "4"]) == 0
+    images = Digits(train=False, size=28).images
+    mean = np.clip(Digits(train=True, size=28).images.mean(0), 1e-6, 1 - 1e-6)
+    average = -(images * np.log(mean) + (1 - images) * np.log(1 - mean)).sum((1, 2, 3)).mean()
+    row = last(tmp_path / "vae")
+    assert row["test_loss"] < average - 30
+    assert row["test_kl"] > 5
