@@ -1,0 +1,3 @@
+"""Metrics of classification and of image quality."""
+
+from .training.metrics import *  # noqa: F403

@@ -1,0 +1,242 @@
+"""Trainer: the training loop, resumable at every step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from .. import backend
+from ..autograd import no_grad
+from ..nn.utils import clip_grad_norm_
+from ..optim.lr_scheduler import ReduceLROnPlateau
+from ..tensor import Tensor
+from .checkpoint import Checkpoint, CheckpointError, Run
+from .progress import Progress, describe
+from .signals import Interrupted, Signals
+
+
+@contextmanager
+def evaluation(model: Any, ema: Any = None) -> Iterator[None]:
+    """Inside the block: evaluation mode, no gradients and, where there is an EMA, the averaged weights."""
+    model.eval()
+    try:
+        with no_grad(), nullcontext() if ema is None else ema.applied():
+            yield
+    finally:
+        model.train()
+
+
+class NonFiniteLoss(RuntimeError):
+    """The loss became NaN or infinite."""
+
+
+class Trainer:
+    """Trains `model` on `loader` for `epochs` epochs; `fit()` starts or continues.
+
+    `loss(model, batch)` returns the loss of a batch, alone or with a dict of further numbers to average over the epoch.
+    `evaluate(model)` returns a dict of numbers after each epoch, called in evaluation mode without gradients and, with an
+    `ema`, on the averaged weights. The options:
+
+    - `scheduler`: stepped after each epoch, or each batch with `schedule_batches`; ReduceLROnPlateau gets the monitored value
+    - `clip_norm`: the largest norm of all gradients together
+    - `run`: the directory for config, metrics and checkpoints, written after each epoch and every `save_every` steps
+    - `monitor`: the number (of `evaluate` or the loss) whose smallest value marks the best epoch; after `patience` epochs
+      without a better one training stops
+    - `generators`: named ones to save beside the default generator;  `on_epoch(trainer)`: called after each epoch
+
+    `history` holds one dict of numbers for each epoch. A run that is interrupted and resumed gives the same numbers and weights,
+    bit for bit, as one that was not. Raises NonFiniteLoss, Interrupted (after saving) on Ctrl-C or SIGTERM, and OSError when a
+    checkpoint cannot be written.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Callable[[Any, Any], Any],
+        optimizer: Any,
+        loader: Any,
+        *,
+        epochs: int,
+        evaluate: Callable[[Any], dict[str, float]] | None = None,
+        scheduler: Any = None,
+        schedule_batches: bool = False,
+        ema: Any = None,
+        clip_norm: float | None = None,
+        run: Run | None = None,
+        save_every: int | None = None,
+        monitor: str = "test_loss",
+        patience: int | None = None,
+        generators: dict[str, Any] | None = None,
+        on_epoch: Callable[[Trainer], None] | None = None,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ):
+        for name, value in (("save_every", save_every), ("patience", patience)):
+            if value is not None and value < 1:
+                raise ValueError(f"Trainer: {name} must be at least 1, got {value}")
+        self.model, self.loss, self.optimizer, self.loader = model, loss, optimizer, loader
+        self.epochs, self.evaluate, self.scheduler, self.schedule_batches = epochs, evaluate, scheduler, schedule_batches
+        self.ema, self.clip_norm, self.run, self.save_every = ema, clip_norm, run, save_every
+        self.monitor, self.patience, self.on_epoch, self.device = monitor, patience, on_epoch, device
+        self.generators = {"default": backend.default_generator, **(generators or {})}
+        self.progress = progress or Progress()
+        self.epoch = self.step = 0  # completed so far
+        self.history: list[dict[str, float]] = []
+        self.best: float | None = None
+        self.best_step: int | None = None
+        self.bad_epochs = 0  # since the best
+        self._sums: dict[str, float] = {}  # over the samples of the present epoch
+        self._samples = 0
+        self._saved_step = -1
+
+    # -------------------------------------------------------------------------------------------------------- training
+
+    def fit(self) -> list[dict[str, float]]:
+        """Train until `epochs` epochs are done or `patience` is lost; returns the history."""
+        with Signals() as signals:
+            while self.epoch < self.epochs and not self._out_of_patience():
+                start = time.perf_counter()
+                self._train_epoch(signals)
+                self._end_epoch(time.perf_counter() - start)
+                self._stop_if_asked(signals)
+        return self.history
+
+    def _out_of_patience(self) -> bool:
+        return self.patience is not None and self.bad_epochs >= self.patience
+
+    def _train_epoch(self, signals: Signals) -> None:
+        self.model.train()
+        done = self.loader.state_dict()["position"] if hasattr(self.loader, "state_dict") else 0
+        with self.progress.bar(len(self.loader), done, f"epoch {self.epoch + 1}/{self.epochs}") as bar:
+            for batch in self.loader:
+                self._train_step(_to(batch, self.device))
+                bar.update(1, loss=self._sums["loss"] / self._samples)
+                self._stop_if_asked(signals)
+                if self.save_every and self.step % self.save_every == 0:
+                    self.save()
+
+    def _train_step(self, batch: Any) -> None:
+        result = self.loss(self.model, batch)
+        loss, numbers = result if isinstance(result, tuple) else (result, {})
+        value = loss.item()
+        if not math.isfinite(value):
+            raise NonFiniteLoss(self._advice(value))
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.clip_norm is not None:
+            clip_grad_norm_(list(self.model.parameters()), self.clip_norm)
+        self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update()
+        if self.scheduler is not None and self.schedule_batches:
+            self.scheduler.step()
+        self.step += 1
+        n = _size(batch)
+        self._samples += n
+        for name, number in {"loss": value, **numbers}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(number) * n
+
+    def _advice(self, value: float) -> str:
+        latest = self.run.latest() if self.run is not None else None
+        return (
+            f"the loss became {value} at step {self.step + 1} (epoch {self.epoch + 1}); a learning rate below "
+            f"{self.optimizer.param_groups[0]['lr']:g} or clipping the gradients may help"
+            + (f"; the checkpoint of step {latest.step} is from before" if latest else "")
+        )
+
+    def _end_epoch(self, seconds: float) -> None:
+        row: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.optimizer.param_groups[0]["lr"]}
+        row |= {f"train_{name}": total / max(self._samples, 1) for name, total in self._sums.items()}
+        row |= self.evaluated()
+        self.history.append(row)
+        self._sums, self._samples = {}, 0
+        self.epoch += 1
+        watched = row.get(self.monitor, row.get("train_loss"))
+        if watched is not None and (self.best is None or watched < self.best):
+            self.best, self.best_step, self.bad_epochs = watched, self.step, 0
+        else:
+            self.bad_epochs += 1
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(watched)
+        elif self.scheduler is not None and not self.schedule_batches:
+            self.scheduler.step()
+        if self.run is not None:
+            self.save()
+            self.run.write_metrics(self.history)
+        self.progress.line(describe(row, self.epochs, seconds))
+        if self.on_epoch is not None:
+            self.on_epoch(self)
+
+    def evaluated(self) -> dict[str, float]:
+        """The numbers of `evaluate`, in evaluation mode, on the averaged weights where there are some."""
+        if self.evaluate is None:
+            return {}
+        with evaluation(self.model, self.ema):
+            return self.evaluate(self.model)
+
+    def _stop_if_asked(self, signals: Signals) -> None:
+        if signals.received is not None:
+            if self.run is not None and self._saved_step != self.step:
+                self.save()
+            raise Interrupted(signals.received)
+
+    # ----------------------------------------------------------------------------------------------------- saving state
+
+    def save(self) -> Checkpoint | None:
+        """Write a checkpoint of everything into the run directory."""
+        if self.run is None:
+            return None
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        if self.ema is not None:
+            parts["ema"] = self.ema.state_dict()
+        state: dict[str, Any] = {key: getattr(self, key) for key in _COUNTERS}
+        state["generators"] = {name: g.get_state() for name, g in self.generators.items()}
+        for name, part in (("loader", self.loader), ("scheduler", self.scheduler)):
+            if hasattr(part, "state_dict"):
+                state[name] = part.state_dict()
+        checkpoint = self.run.save(self.step, parts, state, self.best_step)
+        self._saved_step = self.step
+        return checkpoint
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Continue from a checkpoint. Raises CheckpointError when it does not fit this trainer."""
+        state = checkpoint.state
+        try:
+            self.model.load_state_dict(checkpoint.load("model"))
+            self.optimizer.load_state_dict(checkpoint.load("optimizer"))
+            if self.ema is not None:
+                self.ema.load_state_dict(checkpoint.load("ema"))
+            for name, part in (("loader", self.loader), ("scheduler", self.scheduler)):
+                if hasattr(part, "load_state_dict"):
+                    part.load_state_dict(state[name])
+            for name, generator in self.generators.items():
+                generator.set_state(state["generators"][name])
+            for key in _COUNTERS:
+                setattr(self, key, state[key])
+        except (ValueError, KeyError, TypeError, RuntimeError) as fault:
+            raise CheckpointError(f"{checkpoint.folder} does not fit this model and these options: {fault}") from fault
+        self._saved_step = self.step
+        if self.run is not None:
+            self.run.write_metrics(self.history)
+
+
+_COUNTERS = ("epoch", "step", "history", "best", "best_step", "bad_epochs", "_sums", "_samples")
+
+
+def _to(batch: Any, device: str) -> Any:
+    """Every tensor of a batch on the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device=device)
+    if isinstance(batch, dict):
+        return {key: _to(part, device) for key, part in batch.items()}
+    return tuple(_to(part, device) for part in batch) if isinstance(batch, tuple) else batch
+
+
+def _size(batch: Any) -> int:
+    """The number of samples in a batch."""
+    while isinstance(batch, (tuple, dict)):
+        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+    return len(batch)

@@ -1,0 +1,154 @@
+"""From a configuration to a trainer: what `nnscratch train` does, callable from a program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import backend, models, optim, viz
+from ..data import DataLoader, Dataset, MapDataset, Subset, load, random_split, transforms
+from .checkpoint import Checkpoint, CheckpointError, Run
+from .loop import Trainer, evaluation
+from .progress import Progress
+from .tasks import TASKS
+
+SMALL_SET = 5_000  # up to so many training images a task uses its defaults for small sets
+
+
+def load_data(name: str, size: int | None = None, limit: int | None = None) -> tuple[Dataset, Dataset]:
+    """Training and test images of a set by name; `limit` takes the first so many of each. Raises ValueError for other data."""
+    options = {} if size is None else {"size": size}
+    parts = []
+    for train in (True, False):
+        part = load(name, train=train, **options)
+        sample = part[0]
+        if not isinstance(sample, tuple) or np.ndim(sample[0]) != 3:
+            raise ValueError(f"data set {name!r} does not hold labelled images (C, H, W) but samples of shape {_form(sample)}")
+        if limit is not None:
+            part = Subset(part, np.arange(min(limit, len(part))))
+        parts.append(part)
+    return parts[0], parts[1]
+
+
+def _form(sample: Any) -> str:
+    return str(tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample))
+
+
+def configure(task_name: str, data: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], tuple[Dataset, Dataset]]:
+    """The complete configuration of a run (what was given, and the task's defaults for a set of that size), and its data.
+
+    `data` has the arguments of `load_data`; `given` may have any of the training options, None standing for the default.
+    """
+    task = TASKS[task_name]
+    if data["size"] is None:
+        data = {**data, "size": task.sizes.get(data["name"])}
+    train, test = load_data(**data)
+    defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
+    training = {**defaults, **_DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
+    model = task.model_config(train[0][0].shape, len(train.classes))
+    return {"task": task_name, "data": data, "model": model, "training": training}, (train, test)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "augment": False,
+    "save_every": None,
+    "patience": None,
+    "clip_norm": None,
+    "ema": None,
+}
+
+
+class Session:
+    """One run of a task in a run directory: `trainer.fit()`, then `pictures()`.
+
+    `config` as `configure` makes it, `data` (training set, test set) if they are loaded already. With `patience` a tenth of the
+    training images is set apart to decide when to stop.
+    """
+
+    def __init__(self, config: dict[str, Any], run: Run, data: Any = None, *, device: str = "cpu", quiet: bool = False):
+        train: Any
+        self.test: Any
+        self.run, self.task = run, TASKS[config["task"]]
+        options = config["training"]
+        backend.manual_seed(options["seed"])
+        train, self.test = data or load_data(**config["data"])
+        self.validation = None
+        if options["patience"] is not None:
+            train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
+        self.model = models.build(config["task"], config["model"]).to(device=device)
+        self.ema = None if options["ema"] is None else optim.EMA(self.model, options["ema"], warmup=True)
+        augment = options["augment"]
+        loader = DataLoader(
+            _augmented(train) if augment else train,
+            options["batch_size"],
+            shuffle=True,
+            seed=options["seed"],
+            prefetch=2 if augment else 0,
+        )
+        self.trainer = Trainer(
+            self.model,
+            self.task.loss,
+            optim.Adam(self.model.parameters(), lr=options["lr"]),
+            loader,
+            epochs=options["epochs"],
+            evaluate=self._evaluate,
+            ema=self.ema,
+            clip_norm=options["clip_norm"],
+            run=run,
+            save_every=options["save_every"],
+            monitor="test_loss" if self.validation is None else "validation_loss",
+            patience=options["patience"],
+            on_epoch=self._after_epoch,
+            device=device,
+            progress=Progress(quiet),
+        )
+
+    def _evaluate(self, model: Any) -> dict[str, float]:
+        numbers: dict[str, float] = {}
+        for part, dataset in (("validation", self.validation), ("test", self.test)):
+            if dataset is not None:
+                numbers |= {f"{part}_{name}": value for name, value in self.task.evaluate(model, dataset).items()}
+        return numbers
+
+    def _after_epoch(self, trainer: Trainer) -> None:
+        with evaluation(self.model, self.ema):
+            self.task.epoch_pictures(self.model, self.test, self.run.folder, trainer.epoch)
+
+    def pictures(self) -> dict[Path, str]:
+        """Draw the pictures of the run as it stands; {path: what it shows}."""
+        drawn = {}
+        if self.trainer.history:
+            drawn[viz.save_curves(self.trainer.history, self.run.folder / "curves.png")] = "learning curves"
+        with evaluation(self.model, self.ema):
+            return drawn | self.task.pictures(self.model, self.test, self.run.folder)
+
+
+def _augmented(dataset: Dataset) -> Dataset:
+    """Random shifts by up to a twelfth of the side; colour pictures are mirrored as well."""
+    channels, height, width = dataset[0][0].shape
+    steps: list[Any] = [transforms.RandomCrop((height, width), padding=max(1, height // 12))]
+    if channels == 3:
+        steps.append(transforms.RandomHorizontalFlip())
+    return MapDataset(dataset, transforms.Compose(steps))
+
+
+def restore(run: Run, best: bool = False, device: str = "cpu") -> tuple[Any, Checkpoint]:
+    """The model of a run, in evaluation mode, with the weights of its latest (or best) checkpoint; averaged ones if it has them.
+
+    Raises CheckpointError when the directory holds no run or no checkpoint.
+    """
+    config = run.config
+    checkpoints = run.checkpoints()
+    if not checkpoints:
+        raise CheckpointError(f"{run.folder}: this run has no checkpoint")
+    chosen = checkpoints[-1]
+    if best:
+        chosen = next((c for c in reversed(checkpoints) if c.step == chosen.state.get("best_step")), chosen)
+    model = models.build(config["task"], config["model"])
+    model.load_state_dict(chosen.load("model"))
+    if "ema" in chosen.parts:
+        model.load_state_dict(chosen.load("ema")["averages"], strict=False)
+    return model.to(device=device).eval(), chosen
