@@ -1,6 +1,8 @@
 """nnscratch: deep learning from scratch on NumPy and CuPy arrays, small enough to read, exact enough to test gradients."""
 
 # isort: off
+from importlib import import_module
+
 from .tensor import (
     Tensor,
     as_tensor,
@@ -50,5 +52,16 @@ from .backend import (
     uint8,
 )
 from .ops import *
+from .serialization import load, save
 
 __version__ = "0.1.0"
+
+_SUBMODULES = ("data", "gradcheck", "kernels", "metrics", "models", "nn", "optim", "training", "viz")
+
+
+def __getattr__(name: str) -> object:
+    """`nnscratch.nn` and the like, imported when first used."""
+    if name in _SUBMODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'nnscratch' has no attribute {name!r}")
+

@@ -52,7 +52,7 @@ def _one_line(fault: BaseException) -> str:
     text = str(fault)
     if isinstance(fault, OSError) and fault.strerror:
         text = fault.strerror if fault.filename is None else f"{fault.filename}: {fault.strerror}"
-    return " ".join(text.split()) or type(fault).__name__
+    return " ".join([*text.split(), *getattr(fault, "__notes__", ())]) or type(fault).__name__
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("train", _train, "train a model", EXAMPLES)
     train.add_argument("model", choices=("cnn", "vae"), help="cnn: classify images; vae: generate images")
-    _data_options(train, required=True)
+    _data_options(train, default=None, note="; needed unless --resume")
     train.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="run directory: config, metrics, pictures, checkpoints"
     )
@@ -109,21 +109,14 @@ def _parser() -> argparse.ArgumentParser:
 
     summary = command("summary", _summary, "print the layers of a model, their shapes and what they cost")
     summary.add_argument("model", metavar="cnn | vae | RUN", help="a kind of model, or the directory of a run")
-    _data_options(summary, required=False)
+    _data_options(summary, default="mnist", note=" (default: mnist)")
     return parser
 
 
-def _data_options(parser: argparse.ArgumentParser, required: bool) -> None:
+def _data_options(parser: argparse.ArgumentParser, default: str | None, note: str) -> None:
     from .data import NAMES
 
-    default = None if required else "mnist"
-    parser.add_argument(
-        "--data",
-        required=required,
-        default=default,
-        metavar="NAME",
-        help=f"{', '.join(NAMES)}" + ("" if required else " (default: mnist)"),
-    )
+    parser.add_argument("--data", default=default, metavar="NAME", help=", ".join(NAMES) + note)
     parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels (digits, shapes, folders)")
     parser.add_argument("--limit", type=_count, metavar="N", help="use only the first N training and N test images")
 
@@ -188,6 +181,8 @@ def _fresh(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], Any, Non
     from .data import NAMES
     from .training.recipe import configure
 
+    if args.data is None:
+        raise UsageError(f"--data is needed for a new run: one of {', '.join(NAMES)}")
     if args.data not in NAMES and not args.data.startswith("folder:"):
         raise UsageError(f"unknown data set {args.data!r}: expected one of {', '.join(NAMES)}")
     if run.exists() and not args.force:
@@ -276,7 +271,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _summary(args: argparse.Namespace) -> int:
     from . import models
-    from .nn.summary import summary
+    from .nn import summary
     from .training.checkpoint import Run
     from .training.tasks import TASKS
 

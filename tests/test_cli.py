@@ -113,6 +113,7 @@ def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
+        (["train", "cnn", "--out", "OUT"], 2, "--data is needed for a new run: one of digits"),
         (["train", "cnn", "--data", "imagenet", "--out", "OUT"], 2, "unknown data set 'imagenet': expected one of digits"),
         (["train", "cnn", "--data", "moving-shapes", "--limit", "2", "--out", "OUT"], 1, "does not hold labelled images"),
         (["train", "cnn", "--data", "folder:OUT/none", "--out", "OUT"], 1, "none"),
