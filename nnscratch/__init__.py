@@ -2,6 +2,7 @@
 
 # isort: off
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from .tensor import (
     Tensor,
@@ -58,10 +59,12 @@ __version__ = "0.1.0"
 
 _SUBMODULES = ("data", "gradcheck", "kernels", "metrics", "models", "nn", "optim", "training", "viz")
 
+if TYPE_CHECKING:
+    from . import data, gradcheck, kernels, metrics, models, nn, optim, training, viz
+else:
 
-def __getattr__(name: str) -> object:
-    """`nnscratch.nn` and the like, imported when first used."""
-    if name in _SUBMODULES:
-        return import_module(f".{name}", __name__)
-    raise AttributeError(f"module 'nnscratch' has no attribute {name!r}")
-
+    def __getattr__(name: str) -> object:
+        """`nnscratch.nn` and the like, imported when first used."""
+        if name in _SUBMODULES:
+            return import_module(f".{name}", __name__)
+        raise AttributeError(f"module 'nnscratch' has no attribute {name!r}")

@@ -6,6 +6,7 @@ Only *creation* has to ask: `array_module(x).zeros(...)`.
 
 from __future__ import annotations
 
+import secrets
 import sys
 from contextlib import contextmanager
 from typing import Any
@@ -111,7 +112,7 @@ class Generator:
     """
 
     def __init__(self, seed: int | None = None):
-        self.manual_seed(int(np.random.SeedSequence().entropy % 2**63) if seed is None else seed)
+        self.manual_seed(secrets.randbits(63) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
         """Restart the stream from `seed` (a non-negative integer) and return self."""
@@ -141,8 +142,10 @@ class Generator:
     def set_state(self, state: dict[str, Any]) -> Generator:
         """Continue from what `get_state` returned; returns self."""
         try:
-            self.manual_seed(state["seed"])
-            self.numpy.bit_generator.state = {
+            if not 0 <= state["buffer_pos"] <= 4:  # NumPy does not look
+                raise ValueError(f"buffer_pos is {state['buffer_pos']}")
+            fresh = Generator(state["seed"])
+            fresh.numpy.bit_generator.state = {
                 "bit_generator": "Philox",
                 "state": {k: np.array(v, np.uint64) for k, v in state["state"].items()},
                 "buffer": np.array(state["buffer"], np.uint64),
@@ -150,8 +153,9 @@ class Generator:
                 "has_uint32": state["has_uint32"],
                 "uinteger": state["uinteger"],
             }
-        except (KeyError, TypeError, AttributeError) as fault:
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as fault:
             raise ValueError(f"set_state: not a generator state: {fault!r} (expected what get_state() returned)") from None
+        self._seed, self.numpy = fresh._seed, fresh.numpy
         return self
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from . import autograd, backend, ops
 from .autograd import mark_written, write_in_place
 from .ops.views import plain_index
-from .tensor import Tensor
+from .tensor import Tensor, array_of
 
 
 def _names(text: str) -> list[str]:
@@ -25,13 +25,13 @@ METHODS = _names("""
     clone contiguous cos cosh count_nonzero cummax cummin cumprod cumsum deg2rad diag diag_embed diagonal diff div divide dot
     eq equal erf erfc erfinv exp exp2 expand_as expm1 fix flatten fliplr flipud float_power floor floor_divide fmax fmin fmod
     frac gather ge greater greater_equal gt hardshrink hypot index_add index_copy index_fill index_put index_select isclose
-    isfinite isinf isnan isneginf isposinf kthvalue le lerp less less_equal log log10 log1p log2 log_softmax logaddexp
-    logical_and logical_not logical_or logical_xor logsumexp lt masked_fill masked_scatter masked_select matmul max maximum
-    mean median min minimum mm moveaxis movedim mul multinomial multiply mv nan_to_num nanmean nansum narrow ne neg negative
-    nonzero norm not_equal outer positive pow prelu prod rad2deg ravel reciprocal relu remainder repeat_interleave roll rot90
-    round rsqrt scatter scatter_add select sgn sigmoid sign sin sinc sinh softmax sort split sqrt square squeeze std
-    sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split topk trace transpose tril triu true_divide
-    trunc unbind unflatten unique unsqueeze var vdot view_as xlogy
+    isfinite isinf isnan isneginf isposinf kron kthvalue le lerp less less_equal log log10 log1p log2 log_softmax logaddexp
+    logcumsumexp logical_and logical_not logical_or logical_xor logsumexp lt masked_fill masked_scatter masked_select matmul
+    max maximum mean median min minimum mm moveaxis movedim mul multinomial multiply mv nan_to_num nanmean nansum narrow ne
+    neg negative nonzero norm not_equal outer positive pow prelu prod rad2deg ravel reciprocal relu remainder
+    repeat_interleave roll rot90 round rsqrt scatter scatter_add scatter_reduce select sgn sigmoid sign sin sinc sinh softmax
+    sort split sqrt square squeeze std sub subtract sum swapaxes swapdims t take take_along_dim tan tanh tensor_split topk
+    trace transpose tril triu true_divide trunc unbind unflatten unique unsqueeze var vdot view_as xlogy
 """)
 
 # Methods that take their sizes or dims either as one tuple or as several ints.
@@ -43,7 +43,7 @@ IN_PLACE = _names("""
     bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh cumprod cumsum div erf erfc erfinv exp exp2 expm1 floor
     floor_divide fmod frac hypot index_add index_copy index_fill index_put lerp log log10 log1p log2 logical_and logical_not
     logical_or logical_xor masked_fill masked_scatter mul nan_to_num neg pow reciprocal relu remainder round rsqrt scatter
-    scatter_add sgn sigmoid sign sin sinc sinh sqrt square sub tan tanh tril triu trunc xlogy
+    scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub tan tanh tril triu trunc xlogy
 """)
 
 # __name__, __rname__ and __iname__ -> op
@@ -82,26 +82,20 @@ DTYPES: dict[str, np.dtype] = {
 def attach(cls: type) -> None:
     """Set every operator, method and property of the tables on Tensor."""
     for name in METHODS:
-        if hasattr(ops, name):
-            setattr(cls, name, getattr(ops, name))
+        setattr(cls, name, getattr(ops, name))
     for name in VARIADIC:
-        if hasattr(ops, name):
-            setattr(cls, name, _variadic(getattr(ops, name)))
+        setattr(cls, name, _variadic(getattr(ops, name)))
     for name in IN_PLACE:
-        if hasattr(ops, name):
-            setattr(cls, f"{name}_", _in_place(getattr(ops, name), f"{name}_"))
+        setattr(cls, f"{name}_", _in_place(getattr(ops, name), f"{name}_"))
     for name, op_name in BINARY.items():
-        if hasattr(ops, op_name):
-            op = getattr(ops, op_name)
-            setattr(cls, f"__{name}__", op)
-            setattr(cls, f"__r{name}__", op if name in COMMUTATIVE else _reflected(op))
-            setattr(cls, f"__i{name}__", _in_place(op, f"__i{name}__"))
+        op = getattr(ops, op_name)
+        setattr(cls, f"__{name}__", op)
+        setattr(cls, f"__r{name}__", op if name in COMMUTATIVE else _reflected(op))
+        setattr(cls, f"__i{name}__", _in_place(op, f"__i{name}__"))
     for name in COMPARISONS:
-        if hasattr(ops, name):
-            setattr(cls, f"__{name}__", _comparison(getattr(ops, name)))
+        setattr(cls, f"__{name}__", _comparison(getattr(ops, name)))
     for name, op_name in UNARY.items():
-        if hasattr(ops, op_name):
-            setattr(cls, f"__{name}__", getattr(ops, op_name))
+        setattr(cls, f"__{name}__", getattr(ops, op_name))
     for name, dtype in DTYPES.items():
         setattr(cls, name, _conversion(name, dtype))
     for name, method in OWN.items():
@@ -179,11 +173,15 @@ def _conversion(name: str, dtype: np.dtype) -> Callable:
 def _setitem(self: Tensor, index: Any, value: Any) -> None:
     """x[index] = value: in the graph where one of them has history, else straight into the memory."""
     history = self._node is not None or (isinstance(value, Tensor) and value._node is not None)
-    if history and autograd.is_grad_enabled():
+    if history and autograd.is_grad_enabled() and self.dtype.kind == "f":  # integers have none to take over
         write_in_place(self, ops.setitem(self, index, value))
-    else:
-        self.data[plain_index(index)] = value.data if isinstance(value, Tensor) else value
-        mark_written(self.data)
+        return
+    token = backend.ignore_float_errors()
+    try:
+        self.data[plain_index(index)] = array_of(value)
+    finally:
+        backend.restore_float_errors(token)
+    mark_written(self.data)
 
 
 def _copy_(self: Tensor, src: Any) -> Tensor:

@@ -5,6 +5,7 @@ A saved state_dict is an ordinary safetensors file that any other program reads 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from . import backend
 from .tensor import Tensor
 
 _KEY = "nnscratch"  # the entry of the safetensors metadata that holds the structure
+_count = itertools.count()  # of the files written by this process: two threads may write to one path
 
 
 def save(obj: Any, path: str | os.PathLike[str]) -> None:
@@ -31,7 +33,10 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     if callable(getattr(obj, "state_dict", None)):
         obj = obj.state_dict()
     arrays: dict[str, np.ndarray] = {}
-    structure = json.dumps(_pack(obj, (), arrays))
+    try:
+        structure = json.dumps(_pack(obj, (), arrays))
+    except RecursionError:
+        raise ValueError("save: the object is nested too deeply, or contains itself") from None
     atomic_write(path, to_bytes(arrays, metadata={_KEY: structure}))
 
 
@@ -47,11 +52,10 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
         raise FileNotFoundError(f"no such file: {path}")
     try:
         with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (it is not a dict)
+            arrays = {name: _sound(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118  (it is not a dict)
             metadata = file.metadata() or {}
-    except (SafetensorError, TypeError, KeyError, AttributeError, MemoryError) as fault:
+    except (SafetensorError, TypeError, KeyError, AttributeError, ValueError, MemoryError) as fault:
         raise ValueError(f"{path}: not a readable safetensors file: {fault}") from fault
-    arrays = {name: array if array.flags.writeable else array.copy() for name, array in arrays.items()}
     if _KEY not in metadata:
         return {name: Tensor(backend.to_device(array, device)) for name, array in arrays.items()}
     try:
@@ -60,13 +64,23 @@ def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
         raise ValueError(f"{path}: the description of its contents is damaged: {fault!r}") from fault
 
 
+def _sound(array: np.ndarray) -> np.ndarray:
+    """An array from a file, writeable, with booleans of 0 and 1 only. Raises TypeError for other than real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"it holds {array.dtype} values")
+    if array.dtype == backend.bool_:
+        return np.asarray(array.view(np.uint8) != 0)
+    return array if array.flags.writeable else array.copy()
+
+
 def _pack(obj: Any, where: tuple[str, ...], arrays: dict[str, np.ndarray]) -> Any:
     """`obj` as JSON, with its arrays moved to `arrays`. A JSON object with a key that begins with '$' is one of ours."""
     if isinstance(obj, Tensor) or backend.is_array(obj) or isinstance(obj, np.generic):
         array = backend.to_device(obj.data if isinstance(obj, Tensor) else obj, "cpu") if not isinstance(obj, np.generic) else obj
-        if array.dtype.kind not in "fiub":
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
             raise TypeError(f"save: {'.'.join(where) or 'the object'} is an array of {array.dtype}; expected numbers or booleans")
-        name = base = ".".join(where) or "tensor"
+        base = ".".join(where).encode(errors="backslashreplace").decode() or "tensor"
+        name = base if base != "__metadata__" else "__metadata__#1"  # the format's own entry
         k = 1
         while name in arrays:
             k += 1
@@ -105,14 +119,15 @@ def _unpack(packed: Any, arrays: dict[str, np.ndarray], device: str) -> Any:
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Make `path` hold `data`: wholly, on the disk, or not at all. An OSError says so and leaves the old file in place."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name[:40]}.{os.getpid()}.{next(_count)}.tmp")
     try:
         write_synced(temporary, data)
         os.replace(temporary, path)
     except OSError as fault:
+        raise OSError(fault.errno, f"could not write {path} ({fault.strerror}); what was there before is unchanged") from fault
+    finally:
         with suppress(OSError):
             temporary.unlink()
-        raise OSError(fault.errno, f"could not write {path} ({fault.strerror}); what was there before is unchanged") from fault
     sync_folder(path.parent)
 
 

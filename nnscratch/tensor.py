@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import backend
 
+if TYPE_CHECKING:
+    from .tensor_types import Methods
+else:
+    Methods = object  # most methods are ops, attached by methods.py
 
-class Tensor:
+
+class Tensor(Methods):
     """A NumPy or CuPy array that remembers how it was computed.
 
     `data` is the array, `grad` the accumulated gradient of a leaf, `requires_grad` whether ops on it are recorded. Make one with
@@ -20,37 +26,13 @@ class Tensor:
     data: Any
     _node: Any = None  # the graph node that computed it, a Leaf for a leaf that requires grad, None for a constant
     _grad: Tensor | None = None
+    _made: int = 0  # for a constant made on memory with recorded in-place writes: when, by the clock of the graph
     __array_ufunc__ = None  # numpy_array * tensor calls Tensor.__rmul__
 
-    if TYPE_CHECKING:  # the operators and most methods are ops, attached in methods.py
-
-        def __getattr__(self, name: str) -> Any: ...
-        def __getitem__(self, index: Any) -> Tensor: ...
-        def __setitem__(self, index: Any, value: Any) -> None: ...
-        def __add__(self, other: Any) -> Tensor: ...
-        def __radd__(self, other: Any) -> Tensor: ...
-        def __sub__(self, other: Any) -> Tensor: ...
-        def __rsub__(self, other: Any) -> Tensor: ...
-        def __mul__(self, other: Any) -> Tensor: ...
-        def __rmul__(self, other: Any) -> Tensor: ...
-        def __truediv__(self, other: Any) -> Tensor: ...
-        def __rtruediv__(self, other: Any) -> Tensor: ...
-        def __pow__(self, other: Any) -> Tensor: ...
-        def __rpow__(self, other: Any) -> Tensor: ...
-        def __matmul__(self, other: Any) -> Tensor: ...
-        def __rmatmul__(self, other: Any) -> Tensor: ...
-        def __neg__(self) -> Tensor: ...
-        def __invert__(self) -> Tensor: ...
-        def __eq__(self, other: Any) -> Tensor: ...  # type: ignore[override]
-        def __ne__(self, other: Any) -> Tensor: ...  # type: ignore[override]
-        def __lt__(self, other: Any) -> Tensor: ...
-        def __le__(self, other: Any) -> Tensor: ...
-        def __gt__(self, other: Any) -> Tensor: ...
-        def __ge__(self, other: Any) -> Tensor: ...
-
     def __init__(self, data: Any, requires_grad: bool = False):
-        self.data = data if backend.is_array(data) else _to_array(data)
+        self.data = _numbers(data) if backend.is_array(data) else _to_array(data)
         self._node = None
+        autograd.stamp(self)
         if requires_grad:
             self.requires_grad_()
 
@@ -109,7 +91,7 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return self.data.shape[0]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Tensor]:
         if self.data.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
         return iter(ops.unbind(self, 0))
@@ -131,7 +113,7 @@ class Tensor:
         return int(self.item())
 
     def __contains__(self, value: Any) -> bool:
-        return bool((self.data == (value.data if isinstance(value, Tensor) else value)).any())
+        return bool((self.data == (array_of(value))).any())
 
     __hash__ = object.__hash__
 
@@ -195,8 +177,9 @@ class Tensor:
         if value is not None:
             if not isinstance(value, Tensor):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(value).__name__}")
-            if value.shape != self.shape:
-                raise RuntimeError(f"grad: expected shape {tuple(self.shape)}, got {tuple(value.shape)}")
+            if value.shape != self.shape or value.dtype != self.dtype:
+                expected = f"{self.dtype} of shape {tuple(self.shape)}"
+                raise RuntimeError(f"grad: expected {expected}, got {value.dtype} of shape {tuple(value.shape)}")
         self._grad = value
 
     def backward(
@@ -215,19 +198,11 @@ class Tensor:
         return self
 
     def retain_grad(self) -> None:
-        """Let backward fill `.grad` of this computed tensor too."""
-        if self.is_leaf:
-            return
-        import weakref
-
-        me = weakref.ref(self)  # the hook must not keep the tensor alive
-
-        def keep(g: Tensor) -> None:
-            tensor = me()
-            if tensor is not None:
-                tensor._grad = g.detach().clone() if tensor._grad is None else tensor._grad + g.detach()
-
-        self.register_hook(keep)
+        """Let backward fill `.grad` of this computed tensor too. Raises RuntimeError where it does not require grad."""
+        if self._node is None:
+            raise RuntimeError("retain_grad: this tensor does not require grad")
+        if not self.is_leaf:
+            self._node.note("retain", weakref.ref(self))  # the graph must not keep the tensor alive
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> Any:
         """Call `hook(gradient)` when it is known; a tensor that it returns replaces it. `remove()` the handle to stop."""
@@ -292,7 +267,11 @@ class Tensor:
         return ops.clone(result) if copy and result is self else result
 
     def __copy__(self) -> Tensor:
-        return self
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        if self._node is not None and self.is_leaf:
+            copy._node = autograd.Leaf(copy)
+        return copy
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if not self.is_leaf:
@@ -319,13 +298,28 @@ class Tensor:
 def _to_array(values: Any, dtype: Any = None) -> np.ndarray:
     """Numbers and nested sequences as an array; Python floats take the default dtype."""
     if isinstance(values, (list, tuple)):
-        values = [v.data if isinstance(v, Tensor) else v for v in values]
+        values = [array_of(v) for v in values]
     array = np.array(values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: cannot make a tensor of {array.dtype} values; expected numbers or booleans")
+    _numbers(array)
     if dtype is None and array.dtype == np.float64 and not _holds_numpy(values):
         dtype = backend.get_default_dtype()
-    return array if dtype is None else array.astype(dtype)
+    return array if dtype is None else _converted(array, dtype)
+
+
+def _numbers(array: Any) -> Any:
+    """The array, of NumPy's own class. Raises TypeError unless it holds real numbers or booleans."""
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"tensor: cannot make a tensor of {array.dtype} values; expected numbers or booleans")
+    return array.view(np.ndarray) if isinstance(array, np.ndarray) and type(array) is not np.ndarray else array
+
+
+def _converted(array: Any, dtype: Any) -> Any:
+    """array.astype(dtype), in which too large a number becomes inf without a warning, as in all ops."""
+    token = backend.ignore_float_errors()
+    try:
+        return array.astype(dtype)
+    finally:
+        backend.restore_float_errors(token)
 
 
 def _holds_numpy(values: Any) -> bool:
@@ -351,11 +345,9 @@ def as_tensor(data: Any, *, dtype: Any = None, device: str | None = None) -> Ten
     """Like `tensor`, but shares memory with an array, and returns a tensor as it is, where no conversion is asked for."""
     if isinstance(data, Tensor):
         return data.to(dtype=dtype, device=device)
-    array = data if backend.is_array(data) else _to_array(data, dtype)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"tensor: cannot make a tensor of {array.dtype} values; expected numbers or booleans")
+    array = _numbers(data) if backend.is_array(data) else _to_array(data, dtype)
     if dtype is not None and array.dtype != np.dtype(dtype):
-        array = array.astype(dtype)
+        array = _converted(array, dtype)
     return Tensor(array if device is None else backend.to_device(array, device))
 
 
@@ -375,9 +367,14 @@ def from_dlpack(source: Any) -> Tensor:
     return Tensor(np.from_dlpack(source))
 
 
+def array_of(x: Any) -> Any:
+    """The array of a tensor; anything else as it is."""
+    return x.data if isinstance(x, Tensor) else x
+
+
 def to_numpy(x: Any) -> np.ndarray:
     """Any tensor or array as a NumPy array, without its history and wherever it lives."""
-    return backend.to_device(x.data if isinstance(x, Tensor) else x, "cpu") if not np.isscalar(x) else np.asarray(x)
+    return backend.to_device(array_of(x), "cpu") if not np.isscalar(x) else np.asarray(x)
 
 
 def is_tensor(x: Any) -> bool:

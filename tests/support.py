@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import nnscratch as nns
 
@@ -133,3 +134,19 @@ def against_torch(ours, theirs, *arrays, order=2, rtol=1e-9, atol=1e-10, seed=0)
             q = np.zeros_like(arrays[i]) if q is None else q.detach().numpy(force=True)
             np.testing.assert_allclose(p, q, rtol=rtol * 100, atol=atol * 100, err_msg=f"second derivative of argument {i}")
     return ya
+
+
+def both(f, *arrays, order=2, **tolerance):
+    """`against_torch` of one function of (module, *tensors)."""
+    torch = pytest.importorskip("torch")
+    return against_torch(lambda *a: f(nns, *a), lambda *a: f(torch, *a), *arrays, order=order, **tolerance)
+
+
+def functional():
+    """torch.nn.functional, or the test is skipped."""
+    return pytest.importorskip("torch").nn.functional
+
+
+def rand(*shape, seed=0):
+    """Standard normal numbers."""
+    return np.random.default_rng(seed).standard_normal(shape)

@@ -80,6 +80,54 @@ def test_the_same_seed_gives_the_same_run_and_resuming_extends_it(tmp_path, caps
     assert metrics["a"] == metrics["b"] != metrics["c"]
 
 
+def test_resuming_a_finished_run_says_so(tmp_path, capsys):
+    train(tmp_path / "run", "--quiet")
+    capsys.readouterr()
+    assert main(["train", "cnn", "--out", str(tmp_path / "run"), "--resume"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("all 2 epochs are done; --epochs 7 would add 5\npictures in ")
+
+
+def test_a_damaged_checkpoint_is_named_with_the_one_before(tmp_path, capsys):
+    train(tmp_path / "run", "--quiet")
+    capsys.readouterr()
+    latest = Run(tmp_path / "run").latest().folder / "model.safetensors"
+    latest.write_bytes(b"x" * latest.stat().st_size)
+    assert main(["train", "cnn", "--out", str(tmp_path / "run"), "--resume"]) == 1
+    message = error_of(capsys)
+    assert str(latest) in message
+    assert message.endswith(f"(without the folder {latest.parent} the run continues from step 7)")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[]", "the task is None, expected one of cnn, vae"),
+        ('{"task": "gan"}', "the task is 'gan'"),
+        ('{"task": "cnn", "model": {}}', "'data' is missing or incomplete"),
+        ('{"task": "cnn", "model": {}, "data": {"name": "digits"}}', "an object with name, size, limit"),
+    ],
+)
+@pytest.mark.parametrize("command", [["evaluate"], ["summary"], ["train", "cnn", "--resume", "--out"]])
+def test_a_strange_configuration_is_named(tmp_path, capsys, command, text, fault):
+    (tmp_path / "config.json").write_text(text)
+    assert main([*command, str(tmp_path)]) == 1
+    message = error_of(capsys)
+    assert str(tmp_path / "config.json") in message and fault in message
+
+
+def test_help_names_the_defaults(capsys):
+    from nnscratch.training.tasks import TASKS
+
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    few, many = ({name: getattr(task, part) for name, task in TASKS.items()} for part in ("small_set", "large_set"))
+    assert f"cnn {many['cnn']['epochs']}, vae {many['vae']['epochs']}; {few['cnn']['epochs']} and {few['vae']['epochs']}" in text
+    for task in TASKS:
+        assert f"(default: {many[task]['batch_size']}; {few[task]['batch_size']} for up to 5000" in text
+
+
 def test_patience_holds_out_a_tenth(tmp_path):
     assert train(tmp_path / "run", "--patience", "1", "--quiet") == 0
     assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
@@ -120,6 +168,9 @@ def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
         (["train", "cnn", "--data", "digits", "--out", "OUT", "--device", "tpu"], 1, "unknown device 'tpu'"),
         (["evaluate", "OUT"], 1, "is not a run directory"),
         (["summary", "OUT/nothing"], 2, "neither a kind of model"),
+        (["summary", "cnn", "--data", "imagenet"], 2, "unknown data set 'imagenet'"),
+        (["train", "cnn", "--data", "folder:", "--out", "OUT"], 2, "needs the path of a folder of pictures"),
+        (["train", "cnn", "--data", ".", "--out", "OUT"], 2, "for the pictures in that folder write folder:."),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, args, status, message):
@@ -162,7 +213,7 @@ def test_summaries(tmp_path, capsys):
     assert main(["summary", "cnn"]) == 0
     assert "mult-adds:   6,047,488" in capsys.readouterr().out
     assert main(["summary", "vae", "--data", "digits"]) == 0
-    assert "VAE" in capsys.readouterr().out
+    assert "((1, 1, 28, 28), (1, 20), (1, 20))" in capsys.readouterr().out, "the size that train would use"
     train(tmp_path / "run", "--quiet")
     capsys.readouterr()
     assert main(["summary", str(tmp_path / "run")]) == 0
@@ -189,7 +240,8 @@ def test_a_signal_saves_and_leaves_in_order(tmp_path, signum, status):
     finally:
         process.kill()
     assert process.returncode == status
-    assert err == f"nnscratch: stopped by {signal.Signals(signum).name}; the run is saved, continue it with --resume\n"
+    advice = f"the run is saved, continue it with: nnscratch train cnn --out {folder} --resume"
+    assert err == f"nnscratch: stopped by {signal.Signals(signum).name}; {advice}\n"
     latest = Run(folder).latest()
     assert latest is not None
     done = latest.state["epoch"]

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = [
     {"kernels"},
-    {"backend", "tensor", "methods", "autograd", "ops"},  # the engine: Tensor's operators are ops
+    {"backend", "tensor", "tensor_types", "methods", "autograd", "ops"},  # the engine: Tensor's operators are ops
     {"nn", "optim", "data", "serialization", "viz"},
     {"models", "training", "metrics", "gradcheck"},
     {"cli", "__main__"},

@@ -10,6 +10,7 @@ from support import against_torch
 
 import nnscratch as nns
 from nnscratch import methods, ops
+from nnscratch.tensor_types import Methods
 
 torch = pytest.importorskip("torch")
 rng = np.random.default_rng(17)
@@ -35,6 +36,15 @@ def test_every_op_that_torch_has_as_a_method_is_one():
 
     names = [n for n in vars(ops) if public(getattr(ops, n)) and hasattr(torch.Tensor, n)]
     assert [n for n in names if not hasattr(nns.Tensor, n)] == ["unfold"]  # torch's method of that name is another op
+
+
+def test_the_types_name_every_attached_method():
+    attached = {*methods.METHODS, *methods.VARIADIC, *methods.DTYPES, *methods.OWN, *methods.PROPERTIES}
+    attached |= {f"{name}_" for name in methods.IN_PLACE}
+    attached |= {f"__{prefix}{name}__" for name in methods.BINARY for prefix in ("", "r", "i")}
+    attached |= {f"__{name}__" for name in (*methods.COMPARISONS, *methods.UNARY)}
+    typed = {name for name, value in vars(Methods).items() if value is None}
+    assert typed - {"__hash__"} == attached
 
 
 FLOAT_OPERATORS = {

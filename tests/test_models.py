@@ -8,7 +8,7 @@ import pytest
 import nnscratch as nns
 from nnscratch import models
 from nnscratch.models import CNN, VAE
-from nnscratch.nn.summary import summary
+from nnscratch.nn import summary
 
 CASES = [
     ("cnn", {}, (2, 1, 28, 28), (2, 10)),

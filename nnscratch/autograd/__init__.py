@@ -5,7 +5,7 @@ from .checkpointing import checkpoint
 from .engine import backward, grad
 from .fusion import Fused, fused
 from .graph import HookHandle, Leaf, Like, Node
-from .inplace import mark_written, write_in_place
+from .inplace import mark_written, stamp, write_in_place
 from .modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from .primitives import Primitive, defvjp, nondifferentiable, primitive
 from .transforms import hessian, hvp, jacobian, jvp, vjp

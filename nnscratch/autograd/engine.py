@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,12 +13,13 @@ from .. import backend
 from ..backend import ignore_float_errors, restore_float_errors
 from ..tensor import Tensor
 from .graph import Leaf, Node, wrap
-from .inplace import check_unchanged, latest, private
-from .modes import mode, observers
+from .inplace import check_unchanged, latest, owner, private
+from .modes import enable_grad, mode, observers
 from .primitives import component_op, leaf_op
 
 Roots = Sequence[tuple[Node, Any]]  # nodes to start from, with their cotangents
 Targets = dict[Node, Any]  # the nodes whose gradients are asked for
+_accumulating = threading.Lock()  # several threads may walk back to one leaf
 
 
 def backward(
@@ -36,7 +38,7 @@ def backward(
     targets: Targets | None = None
     if inputs is not None:
         targets = {}
-        for t in _tensors(inputs, "backward: inputs"):
+        for t in _some(inputs, "backward: inputs"):
             if not isinstance(t._node, Leaf):
                 raise RuntimeError("backward: inputs must be leaf tensors that require grad; use grad() for others")
             targets[t._node] = None
@@ -62,21 +64,34 @@ def grad(
     Only paths from the outputs to the inputs are walked. An input that the outputs do not depend on is an error, or None with
     `allow_unused=True`.
     """
-    ins = _tensors(inputs, "grad: inputs")
+    ins = _some(inputs, "grad: inputs")
     for k, t in enumerate(ins):
         if t._node is None:
             raise RuntimeError(f"grad: input {k} (shape {tuple(t.shape)}) does not require grad")
     targets: Targets = {t._node: None for t in ins}
-    _run(_roots(_tensors(outputs, "grad"), grad_outputs, create_graph, "grad"), targets, retain_graph, create_graph, True)
-    results: list[Tensor | None] = []
-    for k, t in enumerate(ins):
-        g = targets[t._node]
+    roots = _roots(_tensors(outputs, "grad"), grad_outputs, create_graph, "grad")
+    _run(roots, targets, retain_graph, create_graph, True)
+    gs = [targets[t._node] for t in ins]
+    for k, (t, g) in enumerate(zip(ins, gs)):
         if g is None and not allow_unused:
             raise RuntimeError(
                 f"grad: the outputs do not depend on input {k} (shape {tuple(t.shape)}); allow_unused=True gives None"
             )
-        results.append(g if g is None or create_graph else wrap(np.copy(g, order="K"), None))
-    return tuple(results)
+    if create_graph:
+        return _apart(gs, [*ins, *[g for _, g in roots]])
+    return tuple([g if g is None else _copy(g, False) for g in gs])
+
+
+def _apart(gs: list[Tensor | None], others: list[Tensor]) -> tuple[Tensor | None, ...]:
+    """Recorded gradients, copied where two of them, or one and a tensor that the caller has already, are on the same memory."""
+    seen = {id(owner(t.data)) for t in others}
+    for k, g in enumerate(gs):
+        if g is not None:
+            if id(owner(g.data)) in seen:
+                with enable_grad():
+                    g = gs[k] = _copy(g, True)
+            seen.add(id(owner(g.data)))
+    return tuple(gs)
 
 
 def _run(roots: Roots, targets: Targets | None, retain: bool | None, create_graph: bool, collect: bool) -> None:
@@ -108,13 +123,13 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
         op = node.op
         if type(g) is list:
             g = _filled(node, g, tensors)
-        elif node.extra is not None and "hooks" in node.extra:
+        elif node.extra is not None:
             g = _hooked(node, g, tensors)
         if targets is not None and node in targets and collect:
             targets[node] = g
         if op is leaf_op:
             if not collect and (targets is None or node in targets):
-                _accumulate(node, g, tensors)
+                _accumulate(node.tensor(), g, tensors)  # type: ignore[attr-defined]
             continue
         if node.args is None or (type(g) is tuple and node.y is None):
             _restore(node)
@@ -129,13 +144,18 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
             continue
         if node.seq < latest.write:
             check_unchanged(node)
-        gs = op.pullback(node, g, tensors)
+        gs: Any = op.pullback(node, g, tensors)
         args = node.args
         for (i, parent), gi in zip(node.edges, gs):
             if gi is None or (needed is not None and parent not in needed):
                 continue
             like = args[i]
-            if gi.shape != like.shape:
+            try:
+                shape = gi.shape
+            except AttributeError:
+                found = type(gi).__name__
+                raise TypeError(f"the VJP of {node.name} for argument {i} returned a {found}, expected an array") from None
+            if shape != like.shape:
                 gi = _fit(gi, like.shape, node, i)
             if gi.dtype is not like.dtype and gi.dtype != like.dtype:
                 gi = gi.to(like.dtype) if tensors else gi.astype(like.dtype)
@@ -148,8 +168,9 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
                 total = cotangents[parent] = total + gi
                 if not tensors and total.ndim:
                     sums.add(parent)
-        for observe in observers:
-            observe.cotangents(node, gs)
+        if observers:
+            for observe in tuple(observers):
+                observe.cotangents(node, gs)
         if not retain:
             node.args = node.y = None
             if node.extra is not None:
@@ -193,16 +214,32 @@ def _filled(node: Node, slots: list[Any], tensors: bool) -> tuple[Any, ...]:
 
 
 def _hooked(node: Node, g: Any, tensors: bool) -> Any:
-    for hook in list(node.extra["hooks"].values()):  # type: ignore[index]
-        given = g if tensors else wrap(g, None)
-        result = hook(given)
-        if result is None:
-            continue
-        if not isinstance(result, Tensor) or result.shape != given.shape:
-            found = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
-            raise RuntimeError(f"a tensor hook must return None or a tensor of shape {tuple(given.shape)}, got {found}")
-        g = result if tensors else result.data
+    """The cotangent after the node's hooks; what they leave is also what `retain_grad` keeps."""
+    hooks = node.noted("hooks")
+    if hooks:
+        given = _copy(g, tensors)  # its own: what a hook writes into it reaches this node and no other
+        for hook in list(hooks.values()):
+            result = hook(given)
+            if result is None:
+                continue
+            if not isinstance(result, Tensor) or result.shape != given.shape:
+                found = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+                raise RuntimeError(f"a tensor hook must return None or a tensor of shape {tuple(given.shape)}, got {found}")
+            given = result.to(given.dtype)
+        g = given if tensors else given.data
+    retain = node.noted("retain")
+    if retain is not None:
+        _accumulate(retain(), g, tensors)
     return g
+
+
+def _copy(g: Any, tensors: bool) -> Tensor:
+    """A cotangent as a tensor on memory of its own."""
+    if not tensors:
+        return wrap(np.copy(g, order="K"), None)
+    from ..ops import clone
+
+    return clone(g)
 
 
 def _fit(g: Any, target: tuple[int, ...], node: Node, i: int) -> Any:
@@ -219,17 +256,15 @@ def _fit(g: Any, target: tuple[int, ...], node: Node, i: int) -> Any:
     raise RuntimeError(f"the VJP of {node.name} for argument {i} returned shape {shape}, the argument has shape {target}")
 
 
-def _accumulate(node: Node, g: Any, tensors: bool) -> None:
-    tensor = node.tensor()  # type: ignore[attr-defined]
+def _accumulate(tensor: Tensor | None, g: Any, tensors: bool) -> None:
     if tensor is None:
         return
-    before = tensor._grad
-    if tensors:
-        tensor._grad = g if before is None else before + g
-    elif before is not None:
-        tensor._grad = wrap(before.data + g, None)
-    else:
-        tensor._grad = wrap(g if private(g) else np.copy(g, order="K"), None)
+    with _accumulating:
+        before = tensor._grad
+        if before is not None:
+            tensor._grad = before + g if tensors else wrap(before.data + g, None)
+        else:
+            tensor._grad = wrap(g, None) if not tensors and private(g) else _copy(g, tensors)
 
 
 def _restore(node: Node) -> None:
@@ -250,10 +285,17 @@ def _tensors(x: Any, what: str) -> list[Tensor]:
     return items
 
 
+def _some(x: Any, what: str) -> list[Tensor]:
+    items = _tensors(x, what)
+    if not items:
+        raise ValueError(f"{what}: expected at least one tensor")
+    return items
+
+
 def _roots(outputs: list[Tensor], cotangents: Any, tensors: bool, caller: str) -> Roots:
     if cotangents is None:
         cotangents = [None] * len(outputs)
-    elif isinstance(cotangents, (Tensor, float, int)) or backend.is_array(cotangents):
+    elif isinstance(cotangents, (Tensor, float, int, np.generic)) or backend.is_array(cotangents):
         cotangents = [cotangents]
     if len(cotangents) != len(outputs):
         raise RuntimeError(f"{caller}: got {len(outputs)} outputs and {len(cotangents)} cotangents")

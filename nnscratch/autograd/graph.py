@@ -78,9 +78,18 @@ class Leaf(Node):
 def wrap(array: Any, node: Node | None) -> Tensor:
     """A tensor on `array`, computed by `node`."""
     t = Tensor.__new__(Tensor)
-    t.data = array if type(array) is np.ndarray or backend.is_array(array) else np.asarray(array)
+    t.data = array if type(array) is np.ndarray else as_array(array)
     t._node = node
     return t
+
+
+def as_array(y: Any, name: str = "an op") -> Any:
+    """What a forward returned, as an array. Raises TypeError for a list, None, ..."""
+    if backend.is_array(y):
+        return y
+    if isinstance(y, (np.generic, float, int)):
+        return np.asarray(y)
+    raise TypeError(f"{name} returned a {type(y).__name__}; expected an array, a number or a (plain) tuple of those")
 
 
 class HookHandle:
@@ -91,10 +100,11 @@ class HookHandle:
         if hooks is None:
             node.note("hooks", hooks := {})
         self._hooks = hooks
-        hooks[id(self)] = hook
+        self._key = next(clock)  # not id(self): the hook outlives a handle that nobody keeps
+        hooks[self._key] = hook
 
     def remove(self) -> None:
-        self._hooks.pop(id(self), None)
+        self._hooks.pop(self._key, None)
 
     def __enter__(self) -> HookHandle:
         return self

@@ -26,8 +26,8 @@ import numpy as np
 
 from ..backend import ignore_float_errors, is_array, restore_float_errors
 from ..tensor import Tensor
-from .graph import Like, Node, wrap
-from .inplace import refuse_stale, stale
+from .graph import Like, Node, as_array, wrap
+from .inplace import refuse_stale, stale, stamp
 from .modes import clock, mode, observers
 
 
@@ -49,6 +49,7 @@ class Primitive:
         self.vjps: Sequence[Callable] = _Missing(self)
         self.plans: Sequence[Plan] = ()  # for each VJP alone
         self.joint = Plan(None, False)  # for all of them together
+        self.metadata: dict[str, Any] = {}  # the forward's defaults of keywords that a VJP has no default for
 
     def plan(self, edges: Sequence[tuple[int, Node]]) -> Plan:
         """What a node with these edges keeps: only those VJPs will be called."""
@@ -56,9 +57,13 @@ class Primitive:
             return self.joint
         return _together([self.plans[i] for i, _ in edges])
 
-    def defaults(self, given: int) -> list[Any]:
+    def defaults(self, given: int, kwargs: dict[str, Any]) -> list[Any]:
         """The forward's defaults for the positional arguments that were left out."""
-        return [p.default for p in list(inspect.signature(self.forward).parameters.values())[given : len(self.plans)]]
+        left_out = list(inspect.signature(self.forward).parameters.values())[given : len(self.plans)]
+        for p in left_out:
+            if p.name in kwargs:
+                raise TypeError(f"{self.name}: {p.name} has a VJP, so it is passed by position; keywords are metadata")
+        return [p.default for p in left_out]
 
     @staticmethod
     def arguments(node: Node) -> list[Any]:
@@ -78,6 +83,14 @@ class Primitive:
                 y = tuple([part if isinstance(part, Like) else component(node, i) for i, part in enumerate(y)])
             elif y is not None:
                 y = wrap(y, node)
+            gs = [self.vjps[i](g, y, *args, **node.kwargs) for i, _ in node.edges]
+            for (i, _), gi in zip(node.edges, gs):
+                if gi is not None and not isinstance(gi, Tensor):
+                    raise TypeError(
+                        f"the VJP of {self.name} for argument {i} returned a {type(gi).__name__} under create_graph=True; "
+                        "it is given tensors then, and must be composed of nnscratch's ops"
+                    )
+            return gs
         vjps, kwargs = self.vjps, node.kwargs
         if kwargs:
             return [vjps[i](g, y, *args, **kwargs) for i, _ in node.edges]
@@ -146,7 +159,7 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
     new = object.__new__
 
     def op(*args, **kwargs):
-        values = args
+        values: Any = args
         edges = []
         for i, a in enumerate(args):
             if isinstance(a, Tensor):
@@ -172,8 +185,10 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
             return y  # arrays in, array out
         if not edges or not mode.recording:
             result = wrap(y, None) if type(y) is not tuple else tuple([wrap(part, None) for part in y])
+            if stale:
+                stamp(result)
             if observers:
-                for observe in observers:
+                for observe in tuple(observers):
                     observe(Node(record, (), values, kwargs, None), result)
             return result
         node = new(Node)  # as Node(...), without the cost of a call
@@ -181,45 +196,44 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
         node.edges = edges
         plans = record.plans
         if len(values) < len(plans):
-            values += record.defaults(len(values))
+            values += record.defaults(len(values), kwargs)
+        if record.metadata:
+            kwargs = record.metadata | kwargs
         if len(edges) == len(plans):
             drops, keeps_y = record.joint
         elif len(edges) == 1 and plans:
             drops, keeps_y = plans[edges[0][0]]
         else:
             drops, keeps_y = record.plan(edges)
-        for i in drops if drops is not None else range(len(values)):
-            v = values[i]
-            if type(v) is np.ndarray or is_array(v):
-                values[i] = Like((v.shape, v.dtype))
         node.args = values
         node.kwargs = kwargs
         node.y = node.extra = None
         node.seq = next(clock)
         if type(y) is tuple:
-            y = node.y = tuple([_as_array(part) for part in y])
+            y = node.y = tuple([as_array(part, record.name) for part in y])
             result = tuple([component(node, i) for i in range(len(y))])
             if not keeps_y:
                 node.y = tuple([Like((part.shape, part.dtype)) for part in y])
         else:
             result = new(Tensor)
-            result.data = y = y if type(y) is np.ndarray else _as_array(y)
-            result._node = node
+            result.data = y = y if type(y) is np.ndarray else as_array(y, record.name)
+            if y.dtype.kind == "f":
+                result._node = node
             if keeps_y:
                 node.y = y
         if record.residuals:
             node.note("residuals", residuals)
         if observers:
-            for observe in observers:
+            for observe in tuple(observers):
                 observe(node, result)
+        for i in drops if drops is not None else range(len(values)):
+            v = values[i]
+            if type(v) is np.ndarray or is_array(v):
+                values[i] = Like((v.shape, v.dtype))
         return result
 
     op.primitive = record  # type: ignore[attr-defined]
     return _named(op, forward)
-
-
-def _as_array(y: Any) -> Any:
-    return y if is_array(y) else np.asarray(y)
 
 
 def _named(op: Callable, forward: Callable) -> Callable:
@@ -241,6 +255,7 @@ def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -
     record = getattr(op, "primitive", None)
     if not isinstance(record, Primitive):
         raise TypeError(f"defvjp: {op!r} is not a primitive; decorate its forward with @primitive first")
+    record.metadata = _defaults_asked_for(record.forward, [f for f in (*vjps, each) if f is not None])
     if each is not None:
         _, _, (y, _), *rest = positional(each)
         record.vjps = _Each(each)
@@ -269,6 +284,17 @@ def _together(plans: Sequence[Plan]) -> Plan:
     """Drop what none of several VJPs reads."""
     drops = set.intersection(*[set(plan.drops or ()) for plan in plans])
     return Plan(tuple(sorted(drops)), any(plan.keeps_y for plan in plans))
+
+
+def _defaults_asked_for(forward: Callable, vjps: Sequence[Callable]) -> dict[str, Any]:
+    required = {
+        p.name
+        for f in vjps
+        for p in inspect.signature(f).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is inspect.Parameter.empty
+    }
+    defaults = getattr(forward, "__kwdefaults__", None) or {}
+    return {name: value for name, value in defaults.items() if name in required}
 
 
 def positional(f: Callable) -> list[tuple[str, bool]]:

@@ -1,10 +1,14 @@
 """Derivatives of functions: vjp, jvp, hvp, jacobian, hessian.
 
 Forward mode needs no rules of its own: u -> J^T u is linear, so its own VJP at v is J v, whatever u is.
+
+They nest: inside the function given to one, the results of another are recorded, whatever they depend on. At the outermost level
+they are recorded when an input of vjp, jvp or hvp was, and with `create_graph=True` of jacobian or hessian.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,30 +17,36 @@ import numpy as np
 from .. import backend
 from ..tensor import Tensor, as_tensor
 from .engine import grad
-from .graph import wrap
+from .graph import Like, Node, wrap
 from .modes import enable_grad, mode
+from .primitives import identity_op
+
+
+class _Depth(threading.local):
+    now = 0
+
+
+_depth = _Depth()  # of functions that a transform is calling, in this thread
 
 
 def vjp(f: Callable, *inputs: Any) -> tuple[Any, Callable[..., Any]]:
     """`y, pull = vjp(f, x1, x2, ...)`: the value and the function u -> (J1^T u, J2^T u, ...), J_i = dy/dx_i.
 
     `pull` takes one cotangent per output of f and returns one gradient per input (a single tensor for a single input). It may be
-    called any number of times. Inputs may be arrays or tensors; gradients are recorded when an input was itself recorded.
+    called any number of times. Inputs may be arrays or tensors.
     """
-    recorded = mode.recording and any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
-    with enable_grad():
-        leaves = [_input(x, recorded) for x in inputs]
-        y = f(*leaves)
+    recorded = _recorded(inputs)
+    leaves = [_input(x, recorded) for x in inputs]
+    y = _call(f, leaves)
     outputs = _outputs(y, f)
 
     def pull(*cotangents: Any) -> Any:
         if len(cotangents) != len(outputs):
             raise RuntimeError(f"vjp: the function has {len(outputs)} outputs, got {len(cotangents)} cotangents")
-        gs = _grad(outputs, leaves, cotangents, create_graph=recorded)
+        gs = _grad(outputs, leaves, cotangents, create_graph=recorded or _recorded(cotangents))
         return gs[0] if len(gs) == 1 else gs
 
-    value = y if recorded else _detached(y)
-    return value, pull
+    return y if recorded else _detached(y), pull
 
 
 def jvp(f: Callable, inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -47,20 +57,18 @@ def jvp(f: Callable, inputs: Sequence[Any], tangents: Sequence[Any]) -> tuple[An
     inputs, tangents = _sequence(inputs, "jvp: inputs"), _sequence(tangents, "jvp: tangents")
     if len(inputs) != len(tangents):
         raise RuntimeError(f"jvp: got {len(inputs)} inputs and {len(tangents)} tangents")
-    recorded = mode.recording and any(isinstance(x, Tensor) and x.requires_grad for x in (*inputs, *tangents))
-    with enable_grad():
-        leaves = [_input(x, recorded) for x in inputs]
-        vs = [v if isinstance(v, Tensor) else as_tensor(np.asarray(v)) for v in tangents]
-        for x, v in zip(leaves, vs):
-            if x.shape != v.shape:
-                raise RuntimeError(f"jvp: a tangent has shape {tuple(v.shape)}, its input has shape {tuple(x.shape)}")
-        y = f(*leaves)
-        outputs = _outputs(y, f)
-        us = [wrap(backend.array_module(o.data).zeros_like(o.data), None).requires_grad_() for o in outputs]
-        gs = _grad(outputs, leaves, us, create_graph=True)
-    pushed = _grad([g for g in gs if g.requires_grad], us, [v for g, v in zip(gs, vs) if g.requires_grad], create_graph=recorded)
-    value = y if recorded else _detached(y)
-    return value, pushed if isinstance(y, (tuple, list)) else pushed[0]
+    recorded = _recorded((*inputs, *tangents))
+    leaves, vs = [_input(x, recorded) for x in inputs], [_tensor(v) for v in tangents]
+    for x, v in zip(leaves, vs):
+        if x.shape != v.shape:
+            raise RuntimeError(f"jvp: a tangent has shape {tuple(v.shape)}, its input has shape {tuple(x.shape)}")
+    y = _call(f, leaves)
+    outputs = _outputs(y, f)
+    us = [_zeros(o).requires_grad_(o.requires_grad) for o in outputs]
+    gs = _grad(outputs, leaves, us, create_graph=True)
+    rooted = [(g, v) for g, v in zip(gs, vs) if g.requires_grad]
+    pushed = _grad([g for g, _ in rooted], us, [v for _, v in rooted], create_graph=recorded)
+    return y if recorded else _detached(y), pushed if isinstance(y, (tuple, list)) else pushed[0]
 
 
 def hvp(f: Callable, inputs: Any, v: Any) -> tuple[Any, Any]:
@@ -72,16 +80,16 @@ def hvp(f: Callable, inputs: Any, v: Any) -> tuple[Any, Any]:
     xs, vs = (list(inputs), list(v)) if several else ([inputs], [v])
     if len(xs) != len(vs):
         raise RuntimeError(f"hvp: got {len(xs)} inputs and {len(vs)} vectors")
-    with enable_grad():
-        leaves = [_input(x, False) for x in xs]
-        y = _scalar(f(*leaves), "hvp")
-        gs = _grad([y], leaves, None, create_graph=True)
+    recorded = _recorded((*xs, *vs))
+    leaves, vs = [_input(x, recorded) for x in xs], [_tensor(w) for w in vs]
     for x, w in zip(leaves, vs):
-        if tuple(np.shape(w.data if isinstance(w, Tensor) else w)) != tuple(x.shape):
-            raise RuntimeError(f"hvp: a vector has shape {tuple(np.shape(w))}, its input has shape {tuple(x.shape)}")
+        if x.shape != w.shape:
+            raise RuntimeError(f"hvp: a vector has shape {tuple(w.shape)}, its input has shape {tuple(x.shape)}")
+    y = _scalar(_call(f, leaves), "hvp")
+    gs = _grad([y], leaves, None, create_graph=True)
     rooted = [(g, w) for g, w in zip(gs, vs) if g.requires_grad]
-    hs = _grad([g for g, _ in rooted], leaves, [w for _, w in rooted], create_graph=False)
-    return y.detach(), hs if several else hs[0]
+    hs = _grad([g for g, _ in rooted], leaves, [w for _, w in rooted], create_graph=recorded)
+    return y if recorded else y.detach(), hs if several else hs[0]
 
 
 def jacobian(f: Callable, inputs: Any, create_graph: bool = False) -> Any:
@@ -90,9 +98,9 @@ def jacobian(f: Callable, inputs: Any, create_graph: bool = False) -> Any:
     A tuple of inputs gives a tuple of Jacobians; several outputs give a tuple of those.
     """
     several = isinstance(inputs, (tuple, list))
-    with enable_grad():
-        leaves = [_input(x, create_graph) for x in (inputs if several else [inputs])]
-        y = f(*leaves)
+    create_graph = create_graph or _recorded(())
+    leaves = [_input(x, create_graph) for x in (inputs if several else [inputs])]
+    y = _call(f, leaves)
     results = []
     for out in _outputs(y, f):
         rows: list[Sequence[Any]] = []
@@ -118,11 +126,37 @@ def hessian(f: Callable, inputs: Any, create_graph: bool = False) -> Any:
     return blocks if several else blocks[0][0]
 
 
+def _recorded(inputs: Sequence[Any]) -> bool:
+    """Whether what a transform computes from these is to be recorded in its turn."""
+    return mode.recording and (_depth.now > 0 or any(isinstance(x, Tensor) and x.requires_grad for x in inputs))
+
+
+def _call(f: Callable, leaves: Sequence[Tensor]) -> Any:
+    _depth.now += 1
+    try:
+        with enable_grad():
+            return f(*leaves)
+    finally:
+        _depth.now -= 1
+
+
+def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Tensor):
+        return x
+    return as_tensor(x if backend.is_array(x) else np.asarray(x, backend.get_default_dtype()))
+
+
 def _input(x: Any, recorded: bool) -> Tensor:
-    """x as something to differentiate at: itself when its history matters, else a fresh leaf on the same memory."""
-    if not isinstance(x, Tensor):
-        x = as_tensor(x if backend.is_array(x) else np.asarray(x, backend.get_default_dtype()))
-    return x if recorded and x.requires_grad else x.detach().requires_grad_()
+    """x as something to differentiate at, independent of all other inputs: a fresh leaf on the same memory, or where its
+    history matters a node of its own above it."""
+    x = _tensor(x)
+    if not recorded or x._node is None:
+        return x.detach().requires_grad_()
+    return wrap(x.data, Node(identity_op, [(0, x._node)], [Like((x.shape, x.dtype))], {}, None))
+
+
+def _zeros(x: Tensor) -> Tensor:
+    return wrap(backend.array_module(x.data).zeros_like(x.data), None)
 
 
 def _sequence(x: Any, what: str) -> list[Any]:
@@ -143,17 +177,20 @@ def _scalar(y: Any, caller: str) -> Tensor:
     if not isinstance(y, Tensor) or y.data.size != 1:
         shape = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
         raise RuntimeError(f"{caller}: the function must return one number, got {shape}")
-    return y.reshape(())
+    with enable_grad():
+        return y.reshape(())
 
 
 def _grad(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: Any, create_graph: bool) -> tuple[Tensor, ...]:
     """`grad` that gives zeros where there is no path."""
     cotangents = [None] * len(outputs) if cotangents is None else cotangents
     pairs = [(out, g) for out, g in zip(outputs, cotangents) if out.requires_grad]
-    gs: Sequence[Any] = [None] * len(inputs)
-    if pairs:
-        gs = grad([o for o, _ in pairs], inputs, [g for _, g in pairs], True, create_graph, allow_unused=True)
-    return tuple(wrap(backend.array_module(x.data).zeros_like(x.data), None) if g is None else g for g, x in zip(gs, inputs))
+    asked = [x for x in inputs if x.requires_grad]
+    gs: Sequence[Any] = [None] * len(asked)
+    if pairs and asked:
+        gs = grad([o for o, _ in pairs], asked, [g for _, g in pairs], True, create_graph, allow_unused=True)
+    known = {id(x): g for x, g in zip(asked, gs) if g is not None}
+    return tuple([known[id(x)] if id(x) in known else _zeros(x) for x in inputs])
 
 
 def _stacked(rows: list[Tensor], out: Tensor, x: Tensor, create_graph: bool) -> Tensor:
@@ -167,4 +204,4 @@ def _stacked(rows: list[Tensor], out: Tensor, x: Tensor, create_graph: bool) -> 
 
 
 def _detached(y: Any) -> Any:
-    return type(y)(t.detach() for t in y) if isinstance(y, (tuple, list)) else y.detach()
+    return tuple([t.detach() for t in y]) if isinstance(y, (tuple, list)) else y.detach()

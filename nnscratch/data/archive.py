@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .files import DataError
+from .files import DataError, open_regular
 
 _SLACK = 1 << 20  # archive headers and small files beside the expected ones
 
@@ -48,7 +48,7 @@ def extract_tar(
                 written[member.name] = target
     except DataError:
         raise
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, gzip.BadGzipFile) as fault:
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, RecursionError, gzip.BadGzipFile) as fault:
         raise DataError(f"{path}: damaged or truncated archive: {fault}") from fault
     missing = sorted(set(members) - set(written))
     if missing:
@@ -57,12 +57,9 @@ def extract_tar(
 
 
 def _open(path: Path) -> Any:
-    try:
-        with open(path, "rb") as file:
-            compressed = file.read(2) == b"\x1f\x8b"
-        return gzip.open(path, "rb") if compressed else open(path, "rb")
-    except OSError as fault:
-        raise DataError(f"{path}: cannot be read: {fault.strerror or fault}") from None
+    with open_regular(path) as file:
+        compressed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if compressed else open(path, "rb")
 
 
 def _check_member(path: Path, member: tarfile.TarInfo) -> None:

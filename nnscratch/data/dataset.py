@@ -21,6 +21,9 @@ class Dataset(ABC):
 
     classes: Sequence[str] = ()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} samples)"
+
     @abstractmethod
     def __len__(self) -> int: ...
 

@@ -38,8 +38,9 @@ def read_idx(path: str | os.PathLike, *, max_bytes: int = MAX_BYTES) -> np.ndarr
         shape = struct.unpack(f">{ndim}I", _exactly(file, 4 * ndim, path, f"the sizes of {ndim} dimensions"))
         dtype = np.dtype(_IDX_TYPES[code])
         size = math.prod(shape) * dtype.itemsize
+        spanned = math.prod(max(n, 1) for n in shape) * dtype.itemsize  # NumPy bounds this, also of an empty array
         declared = f"header declares {' x '.join(map(str, shape))} values ({size} bytes)"
-        if size > max_bytes:
+        if spanned > max_bytes:
             raise DataError(f"{path}: {declared}, more than the limit of {max_bytes}")
         header = 4 + 4 * ndim
         if not compressed and stored != header + size:
@@ -59,10 +60,7 @@ class _open:
         self.path = path
 
     def __enter__(self) -> tuple[IO[bytes], int, bool]:
-        try:
-            self.raw = open(self.path, "rb")
-        except OSError as fault:
-            raise DataError(f"{self.path}: cannot be read: {fault.strerror or fault}") from None
+        self.raw = open_regular(self.path)
         stored = os.fstat(self.raw.fileno()).st_size
         compressed = self.raw.read(2) == b"\x1f\x8b"
         self.raw.seek(0)
@@ -73,6 +71,16 @@ class _open:
         self.raw.close()
         if isinstance(error, (EOFError, OSError, zlib.error)):
             raise DataError(f"{self.path}: damaged or truncated: {error}") from error
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """The file opened for reading. Raises DataError where there is none, or a folder or a pipe (which would wait for ever)."""
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: cannot be read: not a regular file")
+        return open(path, "rb")
+    except OSError as fault:
+        raise DataError(f"{path}: cannot be read: {fault.strerror or fault}") from None
 
 
 def _exactly(file: IO[bytes], size: int, path: Path, what: str) -> bytearray:

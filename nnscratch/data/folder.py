@@ -169,7 +169,7 @@ def _stack_pictures(images: Sequence[np.ndarray], paths: Sequence[Path]) -> np.n
         if image.shape != images[0].shape:
             raise DataError(
                 f"{path}: {image.shape[2]}x{image.shape[1]} pixels, but {paths[0].name} has "
-                f"{images[0].shape[2]}x{images[0].shape[1]}; give size= to bring all to one size"
+                f"{images[0].shape[2]}x{images[0].shape[1]}; give a size (size=, --size) to bring all to one"
             )
     return stack(images)
 

@@ -37,7 +37,8 @@ class DataLoader:
     `shuffle` visits the samples in a new random order each epoch; `sampler` (iterable of indices) or `batch_sampler`
     (iterable of index lists) give the order instead. Without `collate_fn` a batch is gathered by
     `dataset.batch(indices)` in one step and its arrays become tensors; with it, a batch is `collate_fn([dataset[i]
-    for i in indices])`. `prefetch`: how many batches a background thread may compute ahead.
+    for i in indices])`. `prefetch`: how many batches a background thread may compute ahead. From torch's loader,
+    `num_workers=n` means `prefetch=2 * n` (always one thread), and `pin_memory` does nothing.
 
     All randomness is keyed by (seed, epoch, batch). The seed is `seed`, or drawn once from `generator` (the default one
     when neither is given). `state_dict()` may be taken at any time, also within an epoch: a loader that loads it
@@ -58,10 +59,15 @@ class DataLoader:
         collate_fn: Callable[[list[Any]], Any] | None = None,
         generator: Any = None,
         seed: int | None = None,
-        prefetch: int = 0,
+        prefetch: int | None = None,
+        num_workers: int = 0,
+        pin_memory: bool = False,  # noqa: ARG002
     ):
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TypeError(f"dataset: expected an object with a length and [], got {type(dataset).__name__}")
+        if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
+            raise ValueError(f"num_workers: expected a number, 0 or more, got {num_workers!r}")
+        prefetch = 2 * num_workers if prefetch is None else prefetch
         if isinstance(prefetch, bool) or not isinstance(prefetch, int) or prefetch < 0:
             raise ValueError(f"prefetch: expected a number of batches, 0 or more, got {prefetch!r}")
         if sampler is not None and shuffle:

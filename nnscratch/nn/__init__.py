@@ -46,6 +46,7 @@ from .conv import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
+from .describe import summary
 from .dropout import (
     AlphaDropout,
     Dropout,
@@ -160,4 +161,3 @@ from .shape import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from .summary import summary

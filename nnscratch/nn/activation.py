@@ -252,7 +252,7 @@ class GLU(Stateless):
 class Softmax(Stateless):
     """e^x_i / sum_j e^x_j along `dim`."""
 
-    dim: int | None = None
+    dim: Any = None  # an int; TypeError without one
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmax(input, self.dim)
@@ -261,7 +261,7 @@ class Softmax(Stateless):
 class LogSoftmax(Stateless):
     """log softmax(x) along `dim`."""
 
-    dim: int | None = None
+    dim: Any = None  # an int; TypeError without one
 
     def forward(self, input: Tensor) -> Tensor:
         return F.log_softmax(input, self.dim)
@@ -270,7 +270,7 @@ class LogSoftmax(Stateless):
 class Softmin(Stateless):
     """softmax(-x) along `dim`."""
 
-    dim: int | None = None
+    dim: Any = None  # an int; TypeError without one
 
     def forward(self, input: Tensor) -> Tensor:
         return F.softmin(input, self.dim)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .. import ops
 from ..autograd import mark_written
 from ..tensor import Tensor
 from . import functional as F
@@ -81,17 +78,7 @@ class Embedding(Module):
             mark_written(self.weight.data)
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.max_norm is not None:
-            self._renorm(input.data if isinstance(input, Tensor) else input)
-        return F.embedding(input, self.weight, self.padding_idx)
-
-    def _renorm(self, indices: Any) -> None:
-        """Scale the rows that are about to be used down to max_norm, in place and unrecorded."""
-        rows = np.unique(indices)
-        norms = ops.vector_norm(self.weight.data[rows], self.norm_type, -1, keepdim=True)
-        scale = np.where(norms > self.max_norm, self.max_norm / (norms + 1e-7), 1)
-        self.weight.data[rows] *= scale.astype(self.weight.dtype)
-        mark_written(self.weight.data)
+        return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type)
 
     def extra_repr(self) -> str:
         text = f"{self.num_embeddings}, {self.embedding_dim}"

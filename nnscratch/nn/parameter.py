@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 
 
 class Parameter(Tensor):
@@ -15,7 +15,7 @@ class Parameter(Tensor):
     """
 
     def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(data.data if isinstance(data, Tensor) else data, requires_grad)
+        super().__init__(array_of(data), requires_grad)
 
     def __repr__(self) -> str:
         return "Parameter containing:\n" + super().__repr__()
@@ -29,5 +29,5 @@ class Buffer(Tensor):
     """
 
     def __init__(self, data: Any, *, persistent: bool = True):
-        super().__init__(data.data if isinstance(data, Tensor) else data)
+        super().__init__(array_of(data))
         self.persistent = persistent

@@ -7,11 +7,11 @@ from typing import Any
 
 from .. import backend, ops
 from ..ops import recurrent
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from . import init
 from .linear import new_parameter
 from .module import Module
-from .rnn_utils import PackedSequence, pack_padded_sequence, pad_packed_sequence
+from .utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 
 class _Recurrent(Module):
@@ -240,7 +240,7 @@ class RNNCellBase(_Recurrent):
 
     def _zeros(self, input: Tensor) -> Tensor:
         """The initial state when none is given."""
-        array = input.data if isinstance(input, Tensor) else input
+        array = array_of(input)
         return Tensor(backend.array_module(array).zeros((*array.shape[:-1], self.hidden_size), array.dtype))
 
     def extra_repr(self) -> str:

@@ -23,22 +23,10 @@ from .reduce import sum
 from .trigonometric import erf, sigmoid, tanh
 
 __all__ = [
-    *(
-        "celu",
-        "elu",
-        "gelu",
-        "glu",
-        "hardshrink",
-        "hardsigmoid",
-        "hardswish",
-        "hardtanh",
-        "leaky_relu",
-        "log_softmax",
-        "logsigmoid",
-    ),
-    *("mish", "prelu", "relu", "relu6", "selu", "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanhshrink"),
-    *("threshold",),
-]
+    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log_softmax",
+    "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "silu", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "tanhshrink", "threshold",
+]  # fmt: skip
 
 SELU_ALPHA = 1.6732632423543772848170429916717  # Klambauer et al. 2017, equation 14
 SELU_SCALE = 1.0507009873554804934193349852946
@@ -51,11 +39,11 @@ def _relu(x):
     return np.maximum(x, 0)
 
 
-defvjp(_relu, lambda g, y, _x: select(np.greater(y, 0), g, 0) if type(g) is np.ndarray else where(y > 0, g, 0))
+defvjp(_relu, lambda g, y, _x: select(np.not_equal(y, 0), g, 0) if type(g) is np.ndarray else where(y != 0, g, 0))
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
-    """max(x, 0); derivative 0 at 0."""
+    """max(x, 0); derivative 0 at 0. A NaN passes its cotangent on."""
     return _relu(input)
 
 
@@ -92,7 +80,7 @@ def _hardtanh(x, *, low, high):
     return np.minimum(np.maximum(x, low), high)
 
 
-defvjp(_hardtanh, lambda g, y, _x, *, low, high: where((y > low) & (y < high), g, 0))
+defvjp(_hardtanh, lambda g, y, _x, *, low, high: where((y != low) & (y != high), g, 0))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:

@@ -134,12 +134,13 @@ def _argmax_of_windows(x, *, sizes):
         windows = _windows(n, m)
         longest = max((stop - start for start, stop in windows), default=1)
         # A shorter window repeats its last element, which changes neither its maximum nor where that is first.
-        table = np.array([[min(start + k, stop - 1) for k in range(longest)] for start, stop in windows], np.int64)
+        table = np.array([min(start + k, stop - 1) for start, stop in windows for k in range(longest)], np.int64)
         shape = [1] * 2 * len(sizes)
         shape[2 * axis : 2 * axis + 2] = m, longest
         places = places * n + table.reshape(shape)
     rank = len(sizes)
-    places = places.transpose(*range(0, 2 * rank, 2), *range(1, 2 * rank, 2)).reshape(*sizes, -1)
+    places = places.transpose(*range(0, 2 * rank, 2), *range(1, 2 * rank, 2))
+    places = places.reshape(*sizes, prod(places.shape[rank:]))
     values = x.reshape(*x.shape[:2], prod(spatial))[:, :, xp.asarray(places)]
     best = np.argmax(values, axis=-1)
     if x.dtype.kind == "f":

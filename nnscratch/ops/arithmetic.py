@@ -8,16 +8,16 @@ import numpy as np
 
 from .. import backend
 from ..autograd import defvjp, nondifferentiable, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from .compare import lt, where
 from .promote import as_float, floating
 from .promote import promote_pair as _promote
 
 __all__ = [
-    *("abs", "absolute", "add", "addcdiv", "addcmul", "astype", "ceil", "clone", "detach", "div", "divide", "fix", "floor"),
-    *("floor_divide", "fmod", "frac", "lerp", "mul", "multiply", "neg", "negative", "positive", "reciprocal", "remainder"),
-    *("round", "sgn", "sign", "stop_gradient", "sub", "subtract", "to_device", "true_divide", "trunc"),
-]
+    "abs", "absolute", "add", "addcdiv", "addcmul", "astype", "ceil", "clone", "detach", "div", "divide", "fix", "floor",
+    "floor_divide", "fmod", "frac", "lerp", "mul", "multiply", "neg", "negative", "positive", "reciprocal", "remainder",
+    "round", "sgn", "sign", "stop_gradient", "sub", "subtract", "to_device", "true_divide", "trunc",
+]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------------- arithmetic
 
@@ -114,14 +114,14 @@ defvjp(
 )
 
 
-def remainder(a: Any, b: Any) -> Any:
-    """a - b·floor(a / b): the remainder with the sign of b. Raises RuntimeError for integers modulo zero."""
-    return _modulo(a, b, rounding_mode="floor")
+def remainder(input: Any, other: Any) -> Any:
+    """input - other·floor(input / other): the remainder with the sign of other. Raises RuntimeError for integers modulo zero."""
+    return _modulo(input, other, rounding_mode="floor")
 
 
-def fmod(a: Any, b: Any) -> Any:
-    """a - b·trunc(a / b): the remainder with the sign of a. Raises RuntimeError for integers modulo zero."""
-    return _modulo(a, b, rounding_mode="trunc")
+def fmod(input: Any, other: Any) -> Any:
+    """input - other·trunc(input / other): the remainder with the sign of input. Raises RuntimeError for integers modulo zero."""
+    return _modulo(input, other, rounding_mode="trunc")
 
 
 @primitive
@@ -133,29 +133,29 @@ def _steps(x, *, f):
 defvjp(_steps, lambda g, _y, _x, *, f: _zeros(g))
 
 
-def floor(x: Any) -> Any:
+def floor(input: Any) -> Any:
     """The largest integer <= x, in x's dtype; derivative 0."""
-    return _steps(x, f=np.floor)
+    return _steps(input, f=np.floor)
 
 
-def ceil(x: Any) -> Any:
+def ceil(input: Any) -> Any:
     """The smallest integer >= x, in x's dtype; derivative 0."""
-    return _steps(x, f=np.ceil)
+    return _steps(input, f=np.ceil)
 
 
-def trunc(x: Any) -> Any:
+def trunc(input: Any) -> Any:
     """x rounded towards zero, in x's dtype; derivative 0."""
-    return _steps(x, f=np.trunc)
+    return _steps(input, f=np.trunc)
 
 
-def round(x: Any, *, decimals: int = 0) -> Any:
+def round(input: Any, *, decimals: int = 0) -> Any:
     """x rounded to `decimals` decimals, halves to even; derivative 0."""
-    return _steps(x, f=lambda a: np.round(a, decimals))
+    return _steps(input, f=lambda a: np.round(a, decimals))
 
 
-def sign(x: Any) -> Any:
+def sign(input: Any) -> Any:
     """-1, 0 or 1, and 0 for NaN; derivative 0."""
-    return _steps(x, f=_sign)
+    return _steps(input, f=_sign)
 
 
 def _sign(x: Any) -> Any:
@@ -171,19 +171,19 @@ def abs(x):
 defvjp(abs, lambda g, _y, x: g * sign(x))
 
 
-def frac(x: Any) -> Any:
+def frac(input: Any) -> Any:
     """x - trunc(x); derivative 1."""
-    return sub(x, trunc(x))
+    return sub(input, trunc(input))
 
 
-def floor_divide(a: Any, b: Any) -> Any:
-    """floor(a / b), also for integers; derivative 0."""
-    return div(a, b, rounding_mode="floor")
+def floor_divide(input: Any, other: Any) -> Any:
+    """floor(input / other), also for integers; derivative 0."""
+    return div(input, other, rounding_mode="floor")
 
 
-def reciprocal(x: Any) -> Any:
+def reciprocal(input: Any) -> Any:
     """1 / x."""
-    return div(1.0, x)
+    return div(1.0, input)
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
@@ -247,7 +247,7 @@ defvjp(_move, lambda g, _y, _x, *, device, back: to_device(g, device=back))
 
 def to_device(x: Any, *, device: str) -> Any:
     """x on 'cpu', 'cuda' or 'cuda:<index>'; its cotangent travels back."""
-    return _move(x, device=device, back=backend.device_of(x.data if isinstance(x, Tensor) else x))
+    return _move(x, device=device, back=backend.device_of(array_of(x)))
 
 
 def stop_gradient(x: Any) -> Any:
@@ -255,9 +255,9 @@ def stop_gradient(x: Any) -> Any:
     return x.detach() if isinstance(x, Tensor) else x
 
 
-def positive(x: Any) -> Any:
+def positive(input: Any) -> Any:
     """x itself."""
-    return x
+    return input
 
 
 subtract, multiply, divide, true_divide, negative = sub, mul, div, div, neg

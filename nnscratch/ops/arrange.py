@@ -10,36 +10,20 @@ import numpy as np
 
 from .. import backend
 from ..autograd import defvjp, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from .arithmetic import astype, clone, mul, sub
 from .compare import where
 from .dims import axes_of, axis_of, ints
 from .index import index_select
 from .reduce import sum
 from .shape import cat, flatten, movedim, narrow
+from .trigonometric import logaddexp
 from .views import _setitem, expand, getitem, permute, put, reshape
 
 __all__ = [
-    "cumprod",
-    "cumsum",
-    "diag",
-    "diag_embed",
-    "diagonal",
-    "diff",
-    "flip",
-    "fliplr",
-    "flipud",
-    "meshgrid",
-    "pad",
-    "repeat",
-    "repeat_interleave",
-    "roll",
-    "rot90",
-    "tile",
-    "trace",
-    "tril",
-    "triu",
-]
+    "cumprod", "cumsum", "diag", "diag_embed", "diagonal", "diff", "flip", "fliplr", "flipud", "logcumsumexp", "meshgrid",
+    "pad", "repeat", "repeat_interleave", "roll", "rot90", "tile", "trace", "tril", "triu",
+]  # fmt: skip
 
 
 # ----------------------------------------------------------------------------------------------------------- repeating
@@ -57,25 +41,25 @@ def repeat(x: Any, repeats: Sequence[int]) -> Any:
     return clone(reshape(whole, tuple([n * r for n, r in zip(shape, repeats)])))
 
 
-def tile(x: Any, dims: Sequence[int]) -> Any:
+def tile(input: Any, dims: Sequence[int]) -> Any:
     """`repeat` in which missing repeats are 1."""
     dims = ints(dims)
-    return repeat(x, (1,) * (x.ndim - len(dims)) + dims)
+    return repeat(input, (1,) * (input.ndim - len(dims)) + dims)
 
 
-def repeat_interleave(x: Any, repeats: Any, dim: int | None = None) -> Any:
+def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Each element repeated in place, all equally often or each as `repeats` says; of the flattened x for dim None.
 
     Raises RuntimeError for a number of repeats that does not fit.
     """
     if dim is None:
-        x, dim = flatten(x), 0
-    axis = axis_of(dim, x.ndim)
-    n = x.shape[axis]
+        input, dim = flatten(input), 0
+    axis = axis_of(dim, input.ndim)
+    n = input.shape[axis]
     times = np.asarray(backend.to_device(repeats.data, "cpu") if isinstance(repeats, Tensor) else repeats)
     if times.size not in (1, n) or times.ndim > 1:
         raise RuntimeError(f"repeat_interleave: expected one repeat or {n}, got shape {times.shape}")
-    return index_select(x, axis, np.repeat(np.arange(n), times if times.size == n else int(times.reshape(()))))
+    return index_select(input, axis, np.repeat(np.arange(n), times if times.size == n else int(times.reshape(()))))
 
 
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
@@ -100,23 +84,23 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 # ------------------------------------------------------------------------------------------------------------- turning
 
 
-def flip(x: Any, dims: int | Sequence[int]) -> Any:
+def flip(input: Any, dims: int | Sequence[int]) -> Any:
     """A copy with the order of elements along `dims` reversed."""
-    axes = axes_of(dims, x.ndim)
-    return clone(getitem(x, tuple([slice(None, None, -1 if i in axes else None) for i in range(x.ndim)])))
+    axes = axes_of(dims, input.ndim)
+    return clone(getitem(input, tuple([slice(None, None, -1 if i in axes else None) for i in range(input.ndim)])))
 
 
-def fliplr(x: Any) -> Any:
+def fliplr(input: Any) -> Any:
     """Columns in reverse order (dimension 1)."""
-    return flip(x, 1)
+    return flip(input, 1)
 
 
-def flipud(x: Any) -> Any:
+def flipud(input: Any) -> Any:
     """Rows in reverse order (dimension 0)."""
-    return flip(x, 0)
+    return flip(input, 0)
 
 
-def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
+def roll(input: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Any:
     """Elements shifted along `dims`, those that fall off coming in at the other end; of the flattened x without dims.
 
     Raises RuntimeError where shifts and dims do not match.
@@ -125,31 +109,31 @@ def roll(x: Any, shifts: int | Sequence[int], dims: int | Sequence[int] | None =
     if dims is None:
         if len(shifts) != 1:
             raise RuntimeError(f"roll: without dims expected one shift, got {shifts}")
-        return reshape(roll(flatten(x), shifts, 0), x.shape)
+        return reshape(roll(flatten(input), shifts, 0), input.shape)
     dims = ints(dims)
     if len(dims) != len(shifts):
         raise RuntimeError(f"roll: expected as many shifts as dims, got {shifts} and {dims}")
     for shift, dim in zip(shifts, dims):
-        n = x.shape[axis_of(dim, x.ndim)] if x.ndim else 0
+        n = input.shape[axis_of(dim, input.ndim)] if input.ndim else 0
         cut = n - shift % n if n else 0
-        x = cat([narrow(x, dim, cut, n - cut), narrow(x, dim, 0, cut)], dim) if 0 < cut < n else clone(x)
-    return x
+        input = cat([narrow(input, dim, cut, n - cut), narrow(input, dim, 0, cut)], dim) if 0 < cut < n else clone(input)
+    return input
 
 
-def rot90(x: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
+def rot90(input: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
     """x turned k times by 90 degrees in the plane of two dimensions, from the first towards the second. Raises RuntimeError."""
-    axes = axes_of(dims, x.ndim)
+    axes = axes_of(dims, input.ndim)
     if len(axes) != 2:
         raise RuntimeError(f"rot90: expected two dims, got {tuple(dims)}")
     a, b = axes
-    turned = list(range(x.ndim))
+    turned = list(range(input.ndim))
     turned[a], turned[b] = b, a
     k %= 4
     if k == 0:
-        return clone(x)
+        return clone(input)
     if k == 2:
-        return flip(x, axes)
-    return permute(flip(x, b), turned) if k == 1 else flip(permute(x, turned), b)
+        return flip(input, axes)
+    return permute(flip(input, b), turned) if k == 1 else flip(permute(input, turned), b)
 
 
 # --------------------------------------------------------------------------------------------- triangles and diagonals
@@ -158,19 +142,19 @@ def rot90(x: Any, k: int = 1, dims: Sequence[int] = (0, 1)) -> Any:
 def _triangle(name: str, x: Any, diagonal: int, lower: bool) -> Any:
     if x.ndim < 2:
         raise RuntimeError(f"{name}: expected at least 2 dimensions, got shape {tuple(x.shape)}")
-    array = x.data if isinstance(x, Tensor) else x
+    array = array_of(x)
     below = backend.array_module(array).tri(*x.shape[-2:], diagonal if lower else diagonal - 1, bool)
     return where(below, x, 0) if lower else where(below, 0, x)
 
 
-def tril(x: Any, diagonal: int = 0) -> Any:
+def tril(input: Any, diagonal: int = 0) -> Any:
     """The elements of each matrix on and below a diagonal (positive: above the main one), 0 elsewhere."""
-    return _triangle("tril", x, diagonal, True)
+    return _triangle("tril", input, diagonal, True)
 
 
-def triu(x: Any, diagonal: int = 0) -> Any:
+def triu(input: Any, diagonal: int = 0) -> Any:
     """The elements of each matrix on and above a diagonal (positive: above the main one), 0 elsewhere."""
-    return _triangle("triu", x, diagonal, False)
+    return _triangle("triu", input, diagonal, False)
 
 
 def _diagonal_slice(m: int, n: int, offset: int) -> slice:
@@ -180,36 +164,36 @@ def _diagonal_slice(m: int, n: int, offset: int) -> slice:
     return slice(start, start + (length - 1) * (n + 1) + 1, n + 1) if length else slice(0, 0, 1)
 
 
-def diagonal(x: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
     """The diagonal of each matrix in dimensions dim1 and dim2, as the last dimension. Raises RuntimeError, IndexError."""
-    a, b = axes_of((dim1, dim2), x.ndim)
-    x = movedim(x, (a, b), (-2, -1))
-    m, n = x.shape[-2:]
-    return getitem(reshape(x, (*x.shape[:-2], m * n)), (..., _diagonal_slice(m, n, offset)))
+    a, b = axes_of((dim1, dim2), input.ndim)
+    input = movedim(input, (a, b), (-2, -1))
+    m, n = input.shape[-2:]
+    return getitem(reshape(input, (*input.shape[:-2], m * n)), (..., _diagonal_slice(m, n, offset)))
 
 
-def diag_embed(x: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
+def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
     """Matrices, in dimensions dim1 and dim2, with the last dimension of x on a diagonal and 0 elsewhere."""
-    n = x.shape[-1] + abs(offset)
-    y = put(x, (..., _diagonal_slice(n, n, offset)), (*x.shape[:-1], n * n))
-    return movedim(reshape(y, (*x.shape[:-1], n, n)), (-2, -1), axes_of((dim1, dim2), x.ndim + 1))
+    n = input.shape[-1] + abs(offset)
+    y = put(input, (..., _diagonal_slice(n, n, offset)), (*input.shape[:-1], n * n))
+    return movedim(reshape(y, (*input.shape[:-1], n, n)), (-2, -1), axes_of((dim1, dim2), input.ndim + 1))
 
 
-def diag(x: Any, diagonal: int = 0) -> Any:
+def diag(input: Any, diagonal: int = 0) -> Any:
     """The diagonal of a matrix, or the matrix with a vector on its diagonal. Raises RuntimeError for other dimensions."""
-    if x.ndim not in (1, 2):
-        raise RuntimeError(f"diag: expected a vector or a matrix, got shape {tuple(x.shape)}")
-    return diag_embed(x, diagonal) if x.ndim == 1 else clone(_diagonal(x, diagonal))
+    if input.ndim not in (1, 2):
+        raise RuntimeError(f"diag: expected a vector or a matrix, got shape {tuple(input.shape)}")
+    return diag_embed(input, diagonal) if input.ndim == 1 else clone(_diagonal(input, diagonal))
 
 
 _diagonal = diagonal
 
 
-def trace(x: Any) -> Any:
+def trace(input: Any) -> Any:
     """Σ x_ii of a matrix. Raises RuntimeError."""
-    if x.ndim != 2:
-        raise RuntimeError(f"trace: expected a matrix, got shape {tuple(x.shape)}")
-    return sum(diagonal(x))
+    if input.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, got shape {tuple(input.shape)}")
+    return sum(diagonal(input))
 
 
 # ------------------------------------------------------------------------------------------------------------- padding
@@ -219,7 +203,7 @@ _PAD_MODES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circul
 
 
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Padding (low, high) of the last dimension, then of the one before it, and so on; negative amounts cut off (constant only).
+    """Padding (low, high) of the last dimension, then of the one before it, and so on; negative amounts cut off.
 
     'constant' fills with value (0), 'reflect' mirrors without repeating the edge, 'replicate' repeats the edge, 'circular' wraps
     around. Raises RuntimeError for an odd number of amounts, for too many, and for more padding than can be mirrored or wrapped.
@@ -236,7 +220,7 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         place = tuple([slice(max(0, lo), n - max(0, hi)) for n, (lo, hi) in zip(shape, pairs)])
         if not value:
             return put(kept, place, shape)
-        array = kept.data if isinstance(kept, Tensor) else kept
+        array = array_of(kept)
         return _setitem(np.full_like(array, value, shape=shape), kept, index=place)
     if mode not in _PAD_MODES:
         raise ValueError(f"pad: mode is 'constant', 'reflect', 'replicate' or 'circular', got {mode!r}")
@@ -244,11 +228,14 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
         raise ValueError(f"pad: mode {mode!r} takes no value, got {value}")
     for axis, (low, high) in enumerate(pairs):
         n = input.shape[axis]
-        limit = {"reflect": n - 1, "circular": n}.get(mode, math.inf if n else 0)
-        if max(low, high) > limit or min(low, high) < 0:
+        kept = np.arange(n)[max(0, -low) : n - max(0, -high)]
+        limit = {"reflect": n - 1, "circular": len(kept)}.get(mode, math.inf if n else 0)
+        if max(low, high) > limit:
             raise RuntimeError(f"pad: mode {mode!r} cannot pad ({low}, {high}) in dim {axis} of size {n}")
         if low or high:
-            input = index_select(input, axis, np.pad(np.arange(n), (low, high), _PAD_MODES[mode]))
+            wraps = mode == "circular"  # it repeats what was kept, the others what was there before the cut
+            places = np.pad(kept if wraps else np.arange(n), (max(0, low), max(0, high)), _PAD_MODES[mode])
+            input = index_select(input, axis, places if wraps else places[max(0, -low) : len(places) - max(0, -high)])
     return input
 
 
@@ -272,28 +259,40 @@ def _running(x: Any, dim: int, dtype: Any) -> tuple[Any, int]:
     return (x if x.ndim else reshape(x, (1,))), axis_of(dim, x.ndim)
 
 
-def cumsum(x: Any, dim: int, *, dtype: Any = None) -> Any:
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
     """y[i] = x[0] + ... + x[i] along `dim`. Integers and booleans are summed in int64."""
-    shape = x.shape
-    x, axis = _running(x, dim, dtype)
-    return reshape(_cumsum(x, axis=axis, reverse=False), shape)
+    shape = input.shape
+    input, axis = _running(input, dim, dtype)
+    return reshape(_cumsum(input, axis=axis, reverse=False), shape)
 
 
-def cumprod(x: Any, dim: int, *, dtype: Any = None) -> Any:
-    """y[i] = x[0] · ... · x[i] along `dim`, in log n steps that each double the reach: no derivative divides, zeros are exact."""
+def _accumulated(op: Any, x: Any, dim: int, dtype: Any) -> Any:
+    """x[0] op ... op x[i] along `dim`, in log n steps that each double the reach."""
     shape = x.shape
     x, axis = _running(x, dim, dtype)
     before, step = (slice(None),) * axis, 1
     while step < x.shape[axis]:
         head = getitem(x, (*before, slice(0, step)))
-        x = cat([head, mul(getitem(x, (*before, slice(step, None))), getitem(x, (*before, slice(0, -step))))], axis)
+        x = cat([head, op(getitem(x, (*before, slice(step, None))), getitem(x, (*before, slice(0, -step))))], axis)
         step *= 2
     return clone(x) if shape == x.shape else reshape(x, shape)
 
 
-def diff(x: Any, n: int = 1, dim: int = -1) -> Any:
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """y[i] = x[0] · ... · x[i] along `dim`; no derivative of any order divides, so zeros are exact."""
+    return _accumulated(mul, input, dim, dtype)
+
+
+def logcumsumexp(input: Any, dim: int) -> Any:
+    """y[i] = log(exp x[0] + ... + exp x[i]) along `dim`, without overflow. Raises RuntimeError for integers."""
+    if input.dtype.kind != "f":
+        raise RuntimeError(f"logcumsumexp: expected a floating-point tensor, got {input.dtype}; convert it first")
+    return _accumulated(logaddexp, input, dim, None)
+
+
+def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
     """The differences y[i] = x[i + 1] - x[i] along `dim`, n times over."""
-    before = (slice(None),) * axis_of(dim, x.ndim)
+    before = (slice(None),) * axis_of(dim, input.ndim)
     for _ in range(n):
-        x = sub(getitem(x, (*before, slice(1, None))), getitem(x, (*before, slice(None, -1))))
-    return x
+        input = sub(getitem(input, (*before, slice(1, None))), getitem(input, (*before, slice(None, -1))))
+    return input

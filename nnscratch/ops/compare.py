@@ -8,49 +8,15 @@ import numpy as np
 
 from ..autograd import defvjp, nondifferentiable, primitive
 from ..kernels.select import select
+from ..tensor import array_of
 from .promote import promote_pair, result_type
 
 __all__ = [
-    *(
-        "allclose",
-        "bitwise_and",
-        "bitwise_left_shift",
-        "bitwise_not",
-        "bitwise_or",
-        "bitwise_right_shift",
-        "bitwise_xor",
-        "clamp",
-    ),
-    *(
-        "clamp_max",
-        "clamp_min",
-        "clip",
-        "eq",
-        "equal",
-        "fmax",
-        "fmin",
-        "ge",
-        "greater",
-        "greater_equal",
-        "gt",
-        "isclose",
-        "isfinite",
-    ),
-    *(
-        "isinf",
-        "isnan",
-        "isneginf",
-        "isposinf",
-        "le",
-        "less",
-        "less_equal",
-        "logical_and",
-        "logical_not",
-        "logical_or",
-        "logical_xor",
-    ),
-    *("lt", "masked_fill", "maximum", "minimum", "nan_to_num", "ne", "not_equal", "where"),
-]
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
+    "clamp", "clamp_max", "clamp_min", "clip", "eq", "equal", "fmax", "fmin", "ge", "greater", "greater_equal", "gt",
+    "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "le", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "lt", "masked_fill", "maximum", "minimum", "nan_to_num", "ne", "not_equal", "where",
+]  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------------- comparisons
 
@@ -129,16 +95,12 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 def allclose(input: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
     """Whether `isclose` holds everywhere."""
-    return bool(_data(isclose(input, other, rtol, atol, equal_nan)).all())
+    return bool(array_of(isclose(input, other, rtol, atol, equal_nan)).all())
 
 
 def equal(input: Any, other: Any) -> bool:
     """Whether both have the same shape and elements."""
-    return np.shape(_data(input)) == np.shape(_data(other)) and bool(_data(eq(input, other)).all())
-
-
-def _data(x: Any) -> Any:
-    return getattr(x, "data", x) if not isinstance(x, np.ndarray) else x
+    return np.shape(array_of(input)) == np.shape(array_of(other)) and bool(array_of(eq(input, other)).all())
 
 
 @nondifferentiable
@@ -222,26 +184,26 @@ def where(condition, a, b):
 defvjp(where, None, lambda g, _y, c, _a, _b: where(c, g, 0), lambda g, _y, c, _a, _b: where(c, 0, g))
 
 
-def masked_fill(x: Any, mask: Any, value: Any) -> Any:
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """x with `value` (a number or a 0-d tensor) where the boolean mask holds, in x's dtype.
 
     Raises RuntimeError for a value with dimensions, or one that x's dtype cannot hold.
     """
     if getattr(value, "ndim", 0) != 0:
         raise RuntimeError(f"masked_fill: expected a number or a 0-d tensor, got shape {tuple(value.shape)}")
-    if result_type(x, value) != x.dtype:
-        raise RuntimeError(f"masked_fill: a tensor of {x.dtype} cannot hold {value!r}")
-    return where(mask, value, x)
+    if result_type(input, value) != input.dtype:
+        raise RuntimeError(f"masked_fill: a tensor of {input.dtype} cannot hold {value!r}")
+    return where(mask, value, input)
 
 
-def nan_to_num(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
     """x with NaN replaced by `nan` and the infinities by `posinf`, `neginf` (the dtype's extremes); derivative 0 there."""
-    if x.dtype.kind != "f":
-        return x
-    limit = float(np.finfo(x.dtype).max)
-    x = where(isnan(x), nan, x)
-    x = where(isposinf(x), limit if posinf is None else posinf, x)
-    return where(isneginf(x), -limit if neginf is None else neginf, x)
+    if input.dtype.kind != "f":
+        return input
+    limit = float(np.finfo(input.dtype).max)
+    input = where(isnan(input), nan, input)
+    input = where(isposinf(input), limit if posinf is None else posinf, input)
+    return where(isneginf(input), -limit if neginf is None else neginf, input)
 
 
 @primitive
@@ -270,14 +232,14 @@ defvjp(
 )
 
 
-def fmax(a: Any, b: Any) -> Any:
-    """The larger of a and b, or the one that is not NaN; a tie's cotangent goes to a."""
-    return where(logical_or(ge(a, b), isnan(b)), a, b)
+def fmax(input: Any, other: Any) -> Any:
+    """The larger of two, or the one that is not NaN; a tie's cotangent goes to input."""
+    return where(logical_or(ge(input, other), isnan(other)), input, other)
 
 
-def fmin(a: Any, b: Any) -> Any:
-    """The smaller of a and b, or the one that is not NaN; a tie's cotangent goes to a."""
-    return where(logical_or(le(a, b), isnan(b)), a, b)
+def fmin(input: Any, other: Any) -> Any:
+    """The smaller of two, or the one that is not NaN; a tie's cotangent goes to input."""
+    return where(logical_or(le(input, other), isnan(other)), input, other)
 
 
 @primitive
@@ -300,24 +262,24 @@ defvjp(
 )
 
 
-def clamp(x: Any, min: Any = None, max: Any = None) -> Any:
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
     """min(max(x, min), max) for numbers or tensors; derivative by x is 1 within the bounds and on them, else 0.
 
     Raises ValueError when neither bound is given.
     """
     if min is None and max is None:
         raise ValueError("clamp: at least one of min and max must be given")
-    return _clamp(x, min, max)
+    return _clamp(input, min, max)
 
 
-def clamp_min(x: Any, min: Any) -> Any:
+def clamp_min(input: Any, min: Any) -> Any:
     """clamp(x, min=min)."""
-    return clamp(x, min)
+    return clamp(input, min)
 
 
-def clamp_max(x: Any, max: Any) -> Any:
+def clamp_max(input: Any, max: Any) -> Any:
     """clamp(x, max=max)."""
-    return clamp(x, None, max)
+    return clamp(input, None, max)
 
 
 clip = clamp

@@ -9,24 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 
 __all__ = [
-    *(
-        "arange",
-        "empty",
-        "empty_like",
-        "eye",
-        "full",
-        "full_like",
-        "linspace",
-        "logspace",
-        "ones",
-        "ones_like",
-        "zeros",
-        "zeros_like",
-    ),
-]
+    "arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "logspace", "ones", "ones_like", "zeros",
+    "zeros_like",
+]  # fmt: skip
 
 
 def size_of(name: str, size: Sequence[Any]) -> tuple[int, ...]:
@@ -85,7 +73,7 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: str | None = 
 
 
 def _like(make: Any, input: Any, dtype: Any, device: str | None, requires_grad: bool, *fill: Any) -> Tensor:
-    array = input.data if isinstance(input, Tensor) else input
+    array = array_of(input)
     return made(make(array, *fill, dtype=dtype), device, requires_grad)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from .arithmetic import add, div, mul, sub
 from .compare import clamp
 from .reduce import sum, vector_norm
-from .shape import unsqueeze
+from .shape import broadcast_tensors, unsqueeze
 from .views import getitem
 
 __all__ = ["cdist", "cosine_similarity", "pairwise_distance", "pdist"]
@@ -37,6 +37,7 @@ def pdist(input: Any, p: float = 2.0) -> Any:
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     """x1·x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) over `dim`; both broadcast."""
+    x1, x2 = broadcast_tensors(x1, x2)
     a = div(x1, clamp(vector_norm(x1, 2, dim, True), min=eps))
     b = div(x2, clamp(vector_norm(x2, 2, dim, True), min=eps))
     return sum(mul(a, b), dim)

@@ -15,7 +15,7 @@ from .reduce import sum
 from .shape import squeeze, unsqueeze
 from .views import permute, reshape, transpose
 
-__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "linear", "matmul", "mm", "mv", "outer", "tensordot", "vdot"]
+__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "kron", "linear", "matmul", "mm", "mv", "outer", "tensordot", "vdot"]
 
 
 @primitive
@@ -88,7 +88,13 @@ def matmul(input: Any, other: Any) -> Any:
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
-    """input @ weightᵀ + bias: (..., in) with weight (out, in) and bias (out) to (..., out). Raises RuntimeError."""
+    """input @ weightᵀ + bias: (..., in) with weight (out, in) and bias (out) to (..., out). Raises RuntimeError.
+
+    A weight of shape (in), with a bias of shape (), stands for one output without a dimension of its own: (..., in) to (...).
+    """
+    if weight.ndim == 1:
+        y = linear(input, unsqueeze(weight, 0), bias if bias is None else reshape(bias, (1,)))
+        return squeeze(y, -1)
     shape = input.shape
     fits = weight.ndim == 2 and len(shape) > 0 and shape[-1] == weight.shape[1]
     if not fits or (bias is not None and tuple(bias.shape) != (weight.shape[0],)):
@@ -141,6 +147,14 @@ def outer(input: Any, vec2: Any) -> Any:
     if input.ndim != 1 or vec2.ndim != 1:
         raise RuntimeError(f"outer: expected two vectors, got shapes {tuple(input.shape)} and {tuple(vec2.shape)}")
     return mul(unsqueeze(input, 1), vec2)
+
+
+def kron(input: Any, other: Any) -> Any:
+    """The Kronecker product: each element of input, in its place, times all of other. Missing dimensions in front are 1."""
+    n = max(input.ndim, other.ndim)
+    a, b = [(1,) * (n - x.ndim) + tuple(x.shape) for x in (input, other)]
+    spread = mul(reshape(input, tuple([k for i in a for k in (i, 1)])), reshape(other, tuple([k for i in b for k in (1, i)])))
+    return reshape(spread, tuple([i * j for i, j in zip(a, b)]))
 
 
 def _plus(input: Any, product: Any, beta: float, alpha: float) -> Any:

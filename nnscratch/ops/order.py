@@ -11,24 +11,13 @@ from ..autograd import nondifferentiable
 from .compare import isnan, maximum, minimum, where
 from .dims import axis_of
 from .index import along
-from .reduce import amax, amin, any
+from .reduce import amax, amin, any, mean
 from .shape import narrow, squeeze
 from .views import getitem, reshape
 
 __all__ = [
-    "argmax",
-    "argmin",
-    "argsort",
-    "cummax",
-    "cummin",
-    "kthvalue",
-    "max",
-    "median",
-    "min",
-    "sort",
-    "topk",
-    "unique",
-]
+    "argmax", "argmin", "argsort", "cummax", "cummin", "kthvalue", "max", "median", "min", "sort", "topk", "unique",
+]  # fmt: skip
 
 
 class Values(NamedTuple):
@@ -77,14 +66,14 @@ def _index_of(op: Any, name: str, x: Any, dim: int | None, keepdim: bool) -> Any
     return y
 
 
-def argmax(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmax(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the first largest element along `dim`, or in the flattened x; nan is largest. Raises IndexError."""
-    return _index_of(_argmax, "argmax", x, dim, keepdim)
+    return _index_of(_argmax, "argmax", input, dim, keepdim)
 
 
-def argmin(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+def argmin(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The index of the first smallest element along `dim`, or in the flattened x; nan is least. Raises IndexError."""
-    return _index_of(_argmin, "argmin", x, dim, keepdim)
+    return _index_of(_argmin, "argmin", input, dim, keepdim)
 
 
 def _at(x: Any, indices: Any, dim: int) -> Any:
@@ -102,81 +91,86 @@ def _pick(x: Any, indices: Any, dim: int, keepdim: bool) -> Values:
     return Values(squeeze(values, dim), squeeze(indices, dim))
 
 
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; (values, indices) along `dim`, the first of equal ones; or elementwise of two tensors.
 
     Without `dim` equal elements share the gradient, with it the first has it. Raises IndexError for an empty dimension.
     """
     if dim is None:
-        return amax(x)
+        return amax(input)
     if hasattr(dim, "dtype"):
-        return maximum(x, dim)
-    return _pick(x, argmax(x, dim, True), dim, keepdim)
+        return maximum(input, dim)
+    return _pick(input, argmax(input, dim, True), dim, keepdim)
 
 
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; (values, indices) along `dim`, the first of equal ones; or elementwise of two tensors. See `max`."""
     if dim is None:
-        return amin(x)
+        return amin(input)
     if hasattr(dim, "dtype"):
-        return minimum(x, dim)
-    return _pick(x, argmin(x, dim, True), dim, keepdim)
+        return minimum(input, dim)
+    return _pick(input, argmin(input, dim, True), dim, keepdim)
 
 
-def argsort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:  # noqa: ARG001
+def argsort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Any:  # noqa: ARG001
     """The indices that sort x along `dim`; always stable, nan counts as the largest."""
-    axis = axis_of(dim, x.ndim)
-    if not x.ndim:
-        return reshape(argsort(reshape(x, (1,))), ())
-    return _argsort(x, axis=axis, descending=descending)
+    axis = axis_of(dim, input.ndim)
+    if not input.ndim:
+        return reshape(argsort(reshape(input, (1,))), ())
+    return _argsort(input, axis=axis, descending=descending)
 
 
-def sort(x: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Values:
+def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = True) -> Values:
     """(values, indices) of x in order along `dim`; always stable, nan counts as the largest."""
-    indices = argsort(x, dim, descending, stable)
-    return Values(_at(x, indices, dim), indices)
+    indices = argsort(input, dim, descending, stable)
+    return Values(_at(input, indices, dim), indices)
 
 
-def topk(x: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Values:  # noqa: ARG001
+def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Values:  # noqa: ARG001
     """(values, indices) of the k largest or smallest elements along `dim`, in order. Raises RuntimeError for k out of range."""
-    n = x.shape[axis_of(dim, x.ndim)] if x.ndim else 1
+    n = input.shape[axis_of(dim, input.ndim)] if input.ndim else 1
     if not 0 <= k <= n:
         raise RuntimeError(f"topk: k = {k} is out of range for size {n} of dim {dim}")
-    indices = argsort(x, dim, descending=largest)
-    indices = narrow(indices, dim, 0, k) if x.ndim else indices
-    return Values(_at(x, indices, dim), indices)
+    indices = argsort(input, dim, descending=largest)
+    indices = narrow(indices, dim, 0, k) if input.ndim else indices
+    return Values(_at(input, indices, dim), indices)
 
 
-def kthvalue(x: Any, k: int, dim: int = -1, keepdim: bool = False) -> Values:
+def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Values:
     """(values, indices) of the k-th smallest element along `dim`, counted from 1. Raises RuntimeError for k out of range."""
-    n = x.shape[axis_of(dim, x.ndim)] if x.ndim else 1
+    n = input.shape[axis_of(dim, input.ndim)] if input.ndim else 1
     if not 1 <= k <= n:
         raise RuntimeError(f"kthvalue: k = {k} is out of range for size {n} of dim {dim}")
-    indices = argsort(x, dim)
-    return _pick(x, narrow(indices, dim, k - 1, 1) if x.ndim else indices, dim, keepdim)
+    indices = argsort(input, dim)
+    return _pick(input, narrow(indices, dim, k - 1, 1) if input.ndim else indices, dim, keepdim)
 
 
-def median(x: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The middle element, the lower of two; (values, indices) along `dim`. nan if there is one. Raises IndexError for nothing."""
+def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element, the lower of two; (values, indices) along `dim`. nan if there is one.
+
+    Of nothing nan; along an empty `dim` it raises IndexError.
+    """
     if dim is None:
-        return median(reshape(x, (-1,)), 0).values
-    n = x.shape[axis_of(dim, x.ndim)] if x.ndim else 1
+        if 0 in input.shape:
+            return mean(input)
+        return median(reshape(input, (-1,)), 0).values
+    n = input.shape[axis_of(dim, input.ndim)] if input.ndim else 1
     if n == 0:
-        raise IndexError(f"median: an empty dimension has no middle (shape {tuple(x.shape)}, dim {dim})")
-    if not x.ndim:
-        return Values(x, argsort(x))
-    middle = narrow(argsort(x, dim), dim, (n - 1) // 2, 1)
-    return _pick(x, where(any(isnan(x), dim, True), argmax(x, dim, True), middle), dim, keepdim)
+        raise IndexError(f"median: an empty dimension has no middle (shape {tuple(input.shape)}, dim {dim})")
+    if not input.ndim:
+        return Values(input, argsort(input))
+    middle = narrow(argsort(input, dim), dim, (n - 1) // 2, 1)
+    return _pick(input, where(any(isnan(input), dim, True), argmax(input, dim, True), middle), dim, keepdim)
 
 
-def cummax(x: Any, dim: int) -> Values:
+def cummax(input: Any, dim: int) -> Values:
     """(values, indices) of the largest element so far along `dim`; of equal ones, the last."""
-    return _cumulative(x, dim, np.maximum)
+    return _cumulative(input, dim, np.maximum)
 
 
-def cummin(x: Any, dim: int) -> Values:
+def cummin(input: Any, dim: int) -> Values:
     """(values, indices) of the smallest element so far along `dim`; of equal ones, the last."""
-    return _cumulative(x, dim, np.minimum)
+    return _cumulative(input, dim, np.minimum)
 
 
 def _cumulative(x: Any, dim: int, ufunc: Any) -> Values:
@@ -188,20 +182,20 @@ def _cumulative(x: Any, dim: int, ufunc: Any) -> Values:
 
 
 def unique(
-    x: Any,
+    input: Any,
     sorted: bool = True,  # noqa: ARG001 - they always are
     return_inverse: bool = False,
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
     """The distinct elements (or slices along `dim`) in order, and if asked where each element went and how many there are."""
-    array = x if backend.is_array(x) else x.data
+    array = input if backend.is_array(input) else input.data
     values, inverse, counts = np.unique(array, return_inverse=True, return_counts=True, axis=dim)
     results = [values]
     if return_inverse:
         results.append(inverse.reshape(array.shape) if dim is None else inverse.reshape(-1))
     if return_counts:
         results.append(counts)
-    if array is not x:
-        results = [type(x)(r) for r in results]
+    if array is not input:
+        results = [type(input)(r) for r in results]
     return results[0] if len(results) == 1 else tuple(results)

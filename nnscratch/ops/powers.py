@@ -12,12 +12,11 @@ from .. import backend
 from ..autograd import defvjp, primitive
 from .arithmetic import _zeros, astype, mul, reciprocal
 from .compare import eq, isposinf, le, logical_and, logical_or, where
-from .promote import as_float, floating, promote_pair
+from .promote import as_float, floating, promote_pair, result_type
 
 __all__ = [
-    *("exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp", "pow", "rsqrt", "sqrt", "square"),
-    "xlogy",
-]
+    "exp", "exp2", "expm1", "float_power", "log", "log1p", "log2", "log10", "pow", "rsqrt", "sqrt", "square", "xlogy",
+]  # fmt: skip
 
 
 @primitive
@@ -55,30 +54,32 @@ def _pow_vjp_exponent(g, _y, a, b):
         slope = g * (pow(a, b) * rate)
         return slope if a else where(b >= 0, 0, slope)
     flat = (a == 0) & (b >= 0)
+    if a.dtype != g.dtype:  # the logarithm of an integer would be taken in the default dtype
+        a = astype(a, dtype=g.dtype)
     return where(flat, 0, g * (pow(a, b) * log(where(flat, 1, a))))
 
 
 defvjp(pow, _pow_vjp_base, _pow_vjp_exponent)
 
 
-def float_power(a: Any, b: Any) -> Any:
-    """a^b computed in float64."""
-    return pow(*[astype(x, dtype=backend.float64) if hasattr(x, "dtype") else x for x in (a, b)])
+def float_power(input: Any, exponent: Any) -> Any:
+    """input^exponent computed in float64."""
+    return pow(*[astype(x, dtype=backend.float64) if hasattr(x, "dtype") else x for x in (input, exponent)])
 
 
-def square(x: Any) -> Any:
+def square(input: Any) -> Any:
     """x²."""
-    return pow(x, 2)
+    return pow(input, 2)
 
 
-def sqrt(x: Any) -> Any:
+def sqrt(input: Any) -> Any:
     """√x; NaN for negative x, derivative +inf at 0."""
-    return pow(x, 0.5)
+    return pow(input, 0.5)
 
 
-def rsqrt(x: Any) -> Any:
+def rsqrt(input: Any) -> Any:
     """1 / √x."""
-    return reciprocal(sqrt(x))
+    return reciprocal(sqrt(input))
 
 
 @primitive
@@ -90,9 +91,9 @@ def exp(x):
 defvjp(exp, lambda g, y, _x: g * y)
 
 
-def exp2(x: Any) -> Any:
+def exp2(input: Any) -> Any:
     """2^x."""
-    return pow(2.0, x)
+    return pow(2.0, input)
 
 
 @primitive
@@ -121,14 +122,14 @@ def _log_to_base(x, *, base):
 defvjp(_log_to_base, lambda g, _y, x, *, base: g / (x * float(np.log(base))))
 
 
-def log2(x: Any) -> Any:
+def log2(input: Any) -> Any:
     """The logarithm to base 2."""
-    return _log_to_base(x, base=2)
+    return _log_to_base(input, base=2)
 
 
-def log10(x: Any) -> Any:
+def log10(input: Any) -> Any:
     """The logarithm to base 10."""
-    return _log_to_base(x, base=10)
+    return _log_to_base(input, base=10)
 
 
 @primitive
@@ -140,17 +141,10 @@ def log1p(x):
 defvjp(log1p, lambda g, _y, x: g / (x + 1))
 
 
-@primitive
-def logaddexp(a, b):
-    """log(e^a + e^b) without overflow."""
-    a, b = promote_pair(a, b)
-    return np.logaddexp(as_float(a), as_float(b))
-
-
-defvjp(logaddexp, lambda g, _y, a, b: g / (exp(b - a) + 1), lambda g, _y, a, b: g / (exp(a - b) + 1))
-
-
-def xlogy(x: Any, y: Any) -> Any:
-    """x·log y, and 0 where x = 0 (with derivative 0 there if log y is not finite); NaN where y is."""
-    infinite = logical_or(le(y, 0), isposinf(y))
-    return mul(x, log(where(logical_and(eq(x, 0), infinite), 1, y)))
+def xlogy(input: Any, other: Any) -> Any:
+    """input·log other, and 0 where input = 0 (with derivative 0 there if the log is not finite); NaN where other is."""
+    dtype = result_type(input, other)
+    if dtype.kind == "f":
+        other = astype(other, dtype=dtype) if hasattr(other, "dtype") else dtype.type(other)
+    infinite = logical_or(le(other, 0), isposinf(other))
+    return mul(input, log(where(logical_and(eq(input, 0), infinite), 1, other)))

@@ -58,6 +58,12 @@ def promote_pair(a: Any, b: Any) -> Any:
     return promote(a, b)
 
 
+def promote_floats(a: Any, b: Any) -> Any:
+    """`promote_pair`, and integers as the default dtype: what atan2, hypot, ... compute in."""
+    a, b = promote_pair(a, b)
+    return (a, b) if floating(a, b) else (as_float(a), as_float(b))
+
+
 def floating(a: Any, b: Any) -> bool:
     """Whether two promoted operands are of a floating-point dtype."""
     dtype = getattr(a, "dtype", None) or getattr(b, "dtype", None) or result_type(a, b)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import Generator, generator_or_default
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from .creation import made, size_of
 
 __all__ = ["normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "uniform"]
@@ -119,7 +119,7 @@ def normal(
 
     Raises RuntimeError for a negative standard deviation.
     """
-    mean, std = (x.data if isinstance(x, Tensor) else x for x in (mean, std))
+    mean, std = (array_of(x) for x in (mean, std))
     if np.any(std < 0):
         raise RuntimeError("normal: the standard deviation cannot be negative")
     if size is None:
@@ -133,7 +133,7 @@ def normal(
 
 
 def _for(input: Any, dtype: Any, device: str | None) -> tuple[tuple[int, ...], Any, str]:
-    array = input.data if isinstance(input, Tensor) else input
+    array = array_of(input)
     return array.shape, dtype or array.dtype, device or backend.device_of(array)
 
 

@@ -17,26 +17,9 @@ from .powers import exp, log, pow, square
 from .views import _expand, _sum, getitem, reshape
 
 __all__ = [
-    "all",
-    "amax",
-    "amin",
-    "aminmax",
-    "any",
-    "count_nonzero",
-    "logsumexp",
-    "mean",
-    "nanmean",
-    "nansum",
-    "norm",
-    "prod",
-    "std",
-    "std_mean",
-    "sum",
-    "sum_to",
-    "var",
-    "var_mean",
-    "vector_norm",
-]
+    "all", "amax", "amin", "aminmax", "any", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "norm", "prod", "std",
+    "std_mean", "sum", "sum_to", "var", "var_mean", "vector_norm",
+]  # fmt: skip
 
 Dims = int | Sequence[int] | None
 
@@ -118,14 +101,14 @@ defvjp(_logsumexp, lambda g, y, x, *, axis, shape: _spread(g, x, axis) * exp(x -
 # ---------------------------------------------------------------------------------------------------------- sums, means
 
 
-def sum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def sum(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Σ x over `dim`. Integers and booleans are summed in int64; nothing sums to 0."""
     if dtype is not None:
-        x = astype(x, dtype=dtype)
+        input = astype(input, dtype=dtype)
     if dim is None and not keepdim:
-        return _sum(x, axis=None, shape=())
-    axis, shape = reduced(x.shape, dim, keepdim)
-    return _sum(x, axis=axis, shape=shape)
+        return _sum(input, axis=None, shape=())
+    axis, shape = reduced(input.shape, dim, keepdim)
+    return _sum(input, axis=axis, shape=shape)
 
 
 def sum_to(x: Any, shape: Sequence[int]) -> Any:
@@ -140,27 +123,27 @@ def _require_float(name: str, x: Any) -> None:
         raise RuntimeError(f"{name}: expected a floating-point tensor, got {x.dtype}; convert it first")
 
 
-def mean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def mean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Σ x / n over `dim`; of nothing, nan. Raises RuntimeError for integers unless a floating dtype is given."""
     if dtype is not None:
-        x = astype(x, dtype=dtype)
-    _require_float("mean", x)
-    axis, shape = reduced(x.shape, dim, keepdim)
-    return _mean(x, axis=axis, shape=shape)
+        input = astype(input, dtype=dtype)
+    _require_float("mean", input)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    return _mean(input, axis=axis, shape=shape)
 
 
-def nansum(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def nansum(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum of what is not nan."""
-    return sum(where(isnan(x), 0, x), dim, keepdim, dtype=dtype)
+    return sum(where(isnan(input), 0, input), dim, keepdim, dtype=dtype)
 
 
-def nanmean(x: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def nanmean(input: Any, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The mean of what is not nan; nan where all is."""
-    return div(nansum(x, dim, keepdim, dtype=dtype), sum(x == x, dim, keepdim))
+    return div(nansum(input, dim, keepdim, dtype=dtype), sum(input == input, dim, keepdim))
 
 
 def var(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
     """Σ (x - mean)² / max(0, n - correction) over `dim`; correction is 1 (unbiased) by default. Raises RuntimeError for ints."""
     if isinstance(dim, bool):  # var(x, unbiased)
@@ -169,60 +152,60 @@ def var(
         correction = 1 if unbiased is None else int(unbiased)
     elif unbiased is not None:
         raise TypeError("var: pass correction or unbiased, not both")
-    _require_float("var", x)
-    axis, shape = reduced(x.shape, dim, keepdim)
-    return _var(x, axis=axis, shape=shape, free=builtins.max(0, _count(x, axis) - correction))
+    _require_float("var", input)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    return _var(input, axis=axis, shape=shape, free=builtins.max(0, _count(input, axis) - correction))
 
 
 def std(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> Any:
     """The square root of `var`; its derivative where the variance is 0 is taken as 0."""
-    return _root(var(x, dim, unbiased, keepdim, correction=correction))
+    return _root(var(input, dim, unbiased, keepdim, correction=correction))
 
 
 def var_mean(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Any, Any]:
     """(`var`, `mean`)."""
-    v = var(x, dim, unbiased, keepdim, correction=correction)
-    return v, mean(x, None if isinstance(dim, bool) else dim, keepdim)
+    v = var(input, dim, unbiased, keepdim, correction=correction)
+    return v, mean(input, None if isinstance(dim, bool) else dim, keepdim)
 
 
 def std_mean(
-    x: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
+    input: Any, dim: Dims | bool = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: float | None = None
 ) -> tuple[Any, Any]:
     """(`std`, `mean`)."""
-    v, m = var_mean(x, dim, unbiased, keepdim, correction=correction)
+    v, m = var_mean(input, dim, unbiased, keepdim, correction=correction)
     return _root(v), m
 
 
 # -------------------------------------------------------------------------------------------------- products, extremes
 
 
-def prod(x: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def prod(input: Any, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """Π x over one dimension or all; of nothing, 1. Integers and booleans are multiplied in int64.
 
     One half is multiplied by the other until one element is left: no derivative of any order divides, so zeros are exact.
     """
-    if dtype is not None or x.dtype.kind != "f":
-        x = astype(x, dtype=np.int64 if dtype is None else dtype)
-    axis, shape = reduced(x.shape, dim, keepdim)
+    if dtype is not None or input.dtype.kind != "f":
+        input = astype(input, dtype=np.int64 if dtype is None else dtype)
+    axis, shape = reduced(input.shape, dim, keepdim)
     if len(axis) != 1:
-        x, axis = reshape(x, (_count(x, axis),)), (0,)
-    n = x.shape[axis[0]]
+        input, axis = reshape(input, (_count(input, axis),)), (0,)
+    n = input.shape[axis[0]]
     if n == 0:
-        return add(_sum(x, axis=axis, shape=shape), 1)
+        return add(_sum(input, axis=axis, shape=shape), 1)
     before = (slice(None),) * axis[0]
     odd = None
     while n > 1:
         half = n // 2
         if n % 2:
-            last = getitem(x, (*before, slice(n - 1, n)))
+            last = getitem(input, (*before, slice(n - 1, n)))
             odd = last if odd is None else mul(odd, last)
-        x = mul(getitem(x, (*before, slice(0, half))), getitem(x, (*before, slice(half, 2 * half))))
+        input = mul(getitem(input, (*before, slice(0, half))), getitem(input, (*before, slice(half, 2 * half))))
         n = half
-    return reshape(x if odd is None else mul(x, odd), shape)
+    return reshape(input if odd is None else mul(input, odd), shape)
 
 
 def _refuse_empty(name: str, x: Any, axis: Sequence[int]) -> None:
@@ -230,31 +213,31 @@ def _refuse_empty(name: str, x: Any, axis: Sequence[int]) -> None:
         raise IndexError(f"{name}: an empty dimension has no extreme (shape {tuple(x.shape)}, dim {tuple(axis)})")
 
 
-def amax(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+def amax(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The largest values over `dim`; nan if there is one. Equal ones share the gradient evenly. Raises IndexError for nothing."""
-    axis, shape = reduced(x.shape, dim, keepdim)
-    _refuse_empty("amax", x, axis)
-    return _amax(x, axis=axis, shape=shape)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    _refuse_empty("amax", input, axis)
+    return _amax(input, axis=axis, shape=shape)
 
 
-def amin(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+def amin(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """The least values over `dim`; nan if there is one. Equal ones share the gradient evenly. Raises IndexError for nothing."""
-    axis, shape = reduced(x.shape, dim, keepdim)
-    _refuse_empty("amin", x, axis)
-    return _amin(x, axis=axis, shape=shape)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    _refuse_empty("amin", input, axis)
+    return _amin(input, axis=axis, shape=shape)
 
 
-def aminmax(x: Any, *, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Any]:
+def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> tuple[Any, Any]:
     """(`amin`, `amax`)."""
-    return amin(x, dim, keepdim), amax(x, dim, keepdim)
+    return amin(input, dim, keepdim), amax(input, dim, keepdim)
 
 
-def logsumexp(x: Any, dim: Dims, keepdim: bool = False) -> Any:
+def logsumexp(input: Any, dim: Dims, keepdim: bool = False) -> Any:
     """log Σ exp x over `dim`, without overflow."""
-    axis, shape = reduced(x.shape, dim, keepdim)
-    if x.dtype.kind != "f":
-        x = mul(x, 1.0)
-    return _logsumexp(x, axis=axis, shape=shape) if _count(x, axis) else log(sum(exp(x), dim, keepdim))
+    axis, shape = reduced(input.shape, dim, keepdim)
+    if input.dtype.kind != "f":
+        input = mul(input, 1.0)
+    return _logsumexp(input, axis=axis, shape=shape) if _count(input, axis) else log(sum(exp(input), dim, keepdim))
 
 
 # --------------------------------------------------------------------------------------------------------------- norms
@@ -279,19 +262,21 @@ def vector_norm(x: Any, ord: float = 2, dim: Dims = None, keepdim: bool = False,
         return amin(abs(x), dim, keepdim)
     if ord == 0:
         return sum(ne(x, 0), dim, keepdim, dtype=x.dtype)
+    if ord < 0:
+        _refuse_empty("vector_norm", x, reduced(x.shape, dim, keepdim)[0])
     zero = x == 0
     powers = sum(where(zero, 0.0 if ord > 0 else math.inf, pow(abs(where(zero, 1, x)), ord)), dim, keepdim)
     flat = (powers == 0) | (powers == math.inf)
     return where(flat, pow(powers, 1 / ord), pow(where(flat, 1, powers), 1 / ord))
 
 
-def norm(x: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def norm(input: Any, p: float | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """`vector_norm` of order p ('fro' is 2)."""
     if isinstance(p, str):
         if p != "fro":
             raise ValueError(f"norm: p is a number or 'fro', got {p!r}")
         p = 2
-    return vector_norm(x, 2 if p is None else p, dim, keepdim, dtype=dtype)
+    return vector_norm(input, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 
 # ------------------------------------------------------------------------------------------------------------ counting
@@ -307,18 +292,18 @@ def _any(x, *, axis, shape):
     return x.any(axis=axis).reshape(shape)
 
 
-def all(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+def all(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether all elements over `dim` are nonzero (a boolean tensor); true of nothing."""
-    axis, shape = reduced(x.shape, dim, keepdim)
-    return _all(x, axis=axis, shape=shape)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    return _all(input, axis=axis, shape=shape)
 
 
-def any(x: Any, dim: Dims = None, keepdim: bool = False) -> Any:
+def any(input: Any, dim: Dims = None, keepdim: bool = False) -> Any:
     """Whether any element over `dim` is nonzero (a boolean tensor); false of nothing."""
-    axis, shape = reduced(x.shape, dim, keepdim)
-    return _any(x, axis=axis, shape=shape)
+    axis, shape = reduced(input.shape, dim, keepdim)
+    return _any(input, axis=axis, shape=shape)
 
 
-def count_nonzero(x: Any, dim: Dims = None) -> Any:
+def count_nonzero(input: Any, dim: Dims = None) -> Any:
     """How many elements over `dim` are not zero."""
-    return sum(ne(x, 0), dim)
+    return sum(ne(input, 0), dim)

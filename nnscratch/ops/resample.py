@@ -38,7 +38,8 @@ def interpolate(
 
     mode: 'nearest', 'nearest-exact', 'area' for 1 to 3 spatial axes, 'linear' for 1, 'bilinear' and 'bicubic' (Keys 1981,
     a = -3/4) for 2, 'trilinear' for 3. With `align_corners` the first and last samples of input and output coincide, else the
-    edges of their outer pixels do. `recompute_scale_factor` takes the scale from the sizes instead of from `scale_factor`.
+    edges of their outer pixels do. `recompute_scale_factor` takes the scale from the sizes instead of from `scale_factor`;
+    as in torch, so do the linear modes on an axis that keeps its size, and 'nearest' on one of an image that keeps or doubles it.
     'nearest' takes element floor(i in / out) and 'nearest-exact' floor((i + 1/2) in / out) in exact arithmetic, where PyTorch's
     rounding may land one element lower. The other modes are matrix products: a NaN or infinity reaches its whole row and column.
     Raises ValueError for arguments that do not fit together, RuntimeError for integers, NotImplementedError for antialias.
@@ -55,6 +56,8 @@ def interpolate(
     if align_corners is not None and not between:
         raise ValueError(f"interpolate: align_corners has no meaning for mode {mode!r}")
     sizes, scales = _sizes(input, size, scale_factor, recompute_scale_factor)
+    by_size = {"nearest": (1, 2) if rank == 2 else (), "linear": (1,), "bilinear": (1,), "trilinear": (1,)}.get(mode, ())
+    scales = tuple(None if m / n in by_size else scale for n, m, scale in zip(input.shape[2:], sizes, scales))
     if mode == "area":
         return adaptive_avg_pool(input, sizes)
     if not between:

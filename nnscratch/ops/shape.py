@@ -17,38 +17,10 @@ from .promote import result_type
 from .views import _permute, broadcast_to, expand, getitem, permute, reshape, transpose
 
 __all__ = [
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    "broadcast_tensors",
-    "cat",
-    "chunk",
-    "concat",
-    "concatenate",
-    "contiguous",
-    "dstack",
-    "expand_as",
-    "flatten",
-    "hstack",
-    "moveaxis",
-    "movedim",
-    "narrow",
-    "ravel",
-    "select",
-    "split",
-    "squeeze",
-    "stack",
-    "swapaxes",
-    "swapdims",
-    "t",
-    "tensor_split",
-    "unbind",
-    "unflatten",
-    "unsqueeze",
-    "view",
-    "view_as",
-    "vstack",
-]
+    "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors", "cat", "chunk", "concat", "concatenate", "contiguous",
+    "dstack", "expand_as", "flatten", "hstack", "moveaxis", "movedim", "narrow", "ravel", "select", "split", "squeeze",
+    "stack", "swapaxes", "swapdims", "t", "tensor_split", "unbind", "unflatten", "unsqueeze", "view", "view_as", "vstack",
+]  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------- primitives
@@ -144,9 +116,9 @@ def dstack(tensors: Sequence[Any]) -> Any:
 # ------------------------------------------------------------------------------------------------------------- cutting
 
 
-def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+def split(tensor: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Consecutive pieces of `split_size` (the last may be smaller), or of the given sizes, as views. Raises RuntimeError."""
-    axis, n = size_along("split", x, dim)
+    axis, n = size_along("split", tensor, dim)
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0 or (size == 0 and n):
@@ -155,57 +127,57 @@ def split(x: Any, split_size_or_sections: int | Sequence[int], dim: int = 0) -> 
     else:
         sizes = list(ints(split_size_or_sections))
         if sum(sizes) != n or min(sizes, default=0) < 0:
-            raise RuntimeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim} (shape {tuple(x.shape)})")
+            raise RuntimeError(f"split: sizes {sizes} do not add up to {n}, the size of dim {dim} (shape {tuple(tensor.shape)})")
     offsets = [0]
     for size in sizes:
         offsets.append(offsets[-1] + size)
-    return _split(x, axis=axis, offsets=tuple(offsets))
+    return _split(tensor, axis=axis, offsets=tuple(offsets))
 
 
-def chunk(x: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
     """At most `chunks` equal pieces (the last may be smaller), as views. Raises RuntimeError."""
     if chunks < 1:
         raise RuntimeError(f"chunk: expected at least one chunk, got {chunks}")
-    _, n = size_along("chunk", x, dim)
-    return split(x, -(-n // chunks), dim) if n else split(x, [0] * chunks, dim)
+    _, n = size_along("chunk", input, dim)
+    return split(input, -(-n // chunks), dim) if n else split(input, [0] * chunks, dim)
 
 
-def tensor_split(x: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
+def tensor_split(input: Any, indices_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Any, ...]:
     """Exactly so many pieces, sizes differing by one at most, or the pieces between the given indices, as views."""
-    axis, n = size_along("tensor_split", x, dim)
+    axis, n = size_along("tensor_split", input, dim)
     if isinstance(indices_or_sections, int):
         k = indices_or_sections
         if k < 1:
             raise RuntimeError(f"tensor_split: expected at least one section, got {k}")
-        return split(x, [n // k + (i < n % k) for i in range(k)], dim)
+        return split(input, [n // k + (i < n % k) for i in range(k)], dim)
     edges = [None, *ints(indices_or_sections), None]
-    return tuple([getitem(x, _along(axis, slice(a, b))) for a, b in pairwise(edges)])
+    return tuple([getitem(input, _along(axis, slice(a, b))) for a, b in pairwise(edges)])
 
 
-def unbind(x: Any, dim: int = 0) -> tuple[Any, ...]:
+def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """All slices along a dimension, without it, as views."""
-    axis, n = size_along("unbind", x, dim)
-    return _unbind(x, axis=axis) if n else ()
+    axis, n = size_along("unbind", input, dim)
+    return _unbind(input, axis=axis) if n else ()
 
 
-def narrow(x: Any, dim: int, start: int, length: int) -> Any:
+def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """The view x[start : start + length] of one dimension. Raises IndexError, RuntimeError."""
-    axis, n = size_along("narrow", x, dim)
+    axis, n = size_along("narrow", input, dim)
     start = int(start)
     if not -n <= start <= n:
         raise IndexError(f"narrow: start {start} is out of range for size {n} of dim {dim}")
     start += n if start < 0 else 0
     if length < 0 or start + length > n:
         raise RuntimeError(f"narrow: {length} elements from {start} do not fit in size {n} of dim {dim}")
-    return getitem(x, _along(axis, slice(start, start + length)))
+    return getitem(input, _along(axis, slice(start, start + length)))
 
 
-def select(x: Any, dim: int, index: int) -> Any:
+def select(input: Any, dim: int, index: int) -> Any:
     """The view x[index] of one dimension, without it. Raises IndexError."""
-    axis, n = size_along("select", x, dim)
+    axis, n = size_along("select", input, dim)
     if not -n <= index < n:
-        raise IndexError(f"select: index {index} is out of range for dim {dim} of shape {tuple(x.shape)}")
-    return getitem(x, _along(axis, int(index)))
+        raise IndexError(f"select: index {index} is out of range for dim {dim} of shape {tuple(input.shape)}")
+    return getitem(input, _along(axis, int(index)))
 
 
 # -------------------------------------------------------------------------------------------------------------- shapes
@@ -226,63 +198,63 @@ def expand_as(x: Any, other: Any) -> Any:
     return expand(x, tuple(other.shape))
 
 
-def flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+def flatten(input: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Dimensions start_dim..end_dim (inclusive) as one. Raises RuntimeError when they are in the wrong order."""
-    a, b = axis_of(start_dim, x.ndim), axis_of(end_dim, x.ndim)
+    a, b = axis_of(start_dim, input.ndim), axis_of(end_dim, input.ndim)
     if a > b:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    shape = tuple(x.shape)
-    return reshape(x, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
+    shape = tuple(input.shape)
+    return reshape(input, (*shape[:a], math.prod(shape[a : b + 1]), *shape[b + 1 :]))
 
 
-def ravel(x: Any) -> Any:
+def ravel(input: Any) -> Any:
     """All elements in one dimension."""
-    return reshape(x, (-1,) if x.ndim != 1 and math.prod(x.shape) else (math.prod(x.shape),))
+    return reshape(input, (-1,) if input.ndim != 1 and math.prod(input.shape) else (math.prod(input.shape),))
 
 
-def unflatten(x: Any, dim: int, sizes: Sequence[int]) -> Any:
+def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     """One dimension as several, one size of which may be -1. Raises RuntimeError."""
-    axis = axis_of(dim, x.ndim)
-    sizes, n = ints(sizes), x.shape[axis]
+    axis = axis_of(dim, input.ndim)
+    sizes, n = ints(sizes), input.shape[axis]
     known = math.prod([s for s in sizes if s != -1])
     fits = known and n % known == 0 if sizes.count(-1) == 1 else known == n
     if not sizes or sizes.count(-1) > 1 or not fits:
         raise RuntimeError(f"unflatten: size {n} of dim {dim} cannot become {sizes}")
-    return reshape(x, (*x.shape[:axis], *[n // known if s == -1 else s for s in sizes], *x.shape[axis + 1 :]))
+    return reshape(input, (*input.shape[:axis], *[n // known if s == -1 else s for s in sizes], *input.shape[axis + 1 :]))
 
 
-def squeeze(x: Any, dim: int | Sequence[int] | None = None) -> Any:
+def squeeze(input: Any, dim: int | Sequence[int] | None = None) -> Any:
     """A view without dimensions of size 1: all of them, or those among `dim`."""
-    axes = range(x.ndim) if dim is None else axes_of(dim, x.ndim)
-    return reshape(x, tuple([n for i, n in enumerate(x.shape) if n != 1 or i not in axes]))
+    axes = range(input.ndim) if dim is None else axes_of(dim, input.ndim)
+    return reshape(input, tuple([n for i, n in enumerate(input.shape) if n != 1 or i not in axes]))
 
 
-def unsqueeze(x: Any, dim: int) -> Any:
+def unsqueeze(input: Any, dim: int) -> Any:
     """A view with a dimension of size 1 inserted at `dim`."""
-    axis = axis_of(dim, x.ndim + 1)
-    return reshape(x, (*x.shape[:axis], 1, *x.shape[axis:]))
+    axis = axis_of(dim, input.ndim + 1)
+    return reshape(input, (*input.shape[:axis], 1, *input.shape[axis:]))
 
 
-def movedim(x: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
+def movedim(input: Any, source: int | Sequence[int], destination: int | Sequence[int]) -> Any:
     """A view with dimensions `source` at `destination`, the others in their order. Raises RuntimeError."""
-    a, b = axes_of(source, x.ndim), axes_of(destination, x.ndim)
+    a, b = axes_of(source, input.ndim), axes_of(destination, input.ndim)
     if len(a) != len(b):
         raise RuntimeError(f"movedim: {source} and {destination} do not name equally many dimensions")
-    order = [i for i in range(x.ndim) if i not in a]
+    order = [i for i in range(input.ndim) if i not in a]
     for to, at in sorted(zip(b, a)):
         order.insert(to, at)
-    return permute(x, order)
+    return permute(input, order)
 
 
 moveaxis = movedim
 swapaxes = swapdims = transpose
 
 
-def t(x: Any) -> Any:
+def t(input: Any) -> Any:
     """The transposed matrix; vectors and scalars as they are. Raises RuntimeError for more dimensions."""
-    if x.ndim > 2:
-        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(x.shape)}; use transpose or mT")
-    return _permute(x, axes=(1, 0)) if x.ndim == 2 else x
+    if input.ndim > 2:
+        raise RuntimeError(f"t: expected at most 2 dimensions, got shape {tuple(input.shape)}; use transpose or mT")
+    return _permute(input, axes=(1, 0)) if input.ndim == 2 else input
 
 
 def contiguous(x: Any) -> Any:
@@ -297,16 +269,16 @@ def broadcast_tensors(*tensors: Any) -> list[Any]:
     return [broadcast_to(x, shape) for x in tensors]
 
 
-def atleast_1d(x: Any) -> Any:
+def atleast_1d(input: Any) -> Any:
     """x with at least 1 dimension."""
-    return reshape(x, (1,)) if x.ndim == 0 else x
+    return reshape(input, (1,)) if input.ndim == 0 else input
 
 
-def atleast_2d(x: Any) -> Any:
+def atleast_2d(input: Any) -> Any:
     """x with at least 2 dimensions, a vector being a row."""
-    return reshape(x, (1, *atleast_1d(x).shape)) if x.ndim < 2 else x
+    return reshape(input, (1, *atleast_1d(input).shape)) if input.ndim < 2 else input
 
 
-def atleast_3d(x: Any) -> Any:
+def atleast_3d(input: Any) -> Any:
     """x with at least 3 dimensions: (n) becomes (1, n, 1), (m, n) becomes (m, n, 1)."""
-    return reshape(x, (*atleast_2d(x).shape, 1)) if x.ndim < 3 else x
+    return reshape(input, (*atleast_2d(input).shape, 1)) if input.ndim < 3 else input

@@ -9,45 +9,16 @@ import numpy as np
 
 from ..autograd import defvjp, primitive
 from ..kernels import special
-from .arithmetic import div, mul, neg, sub
+from .arithmetic import div, mul, sub
 from .compare import eq, where
 from .powers import exp, log1p, sqrt, square
-from .promote import as_float, promote_pair
+from .promote import as_float, promote_floats
 
 __all__ = [
-    *(
-        "acos",
-        "acosh",
-        "arccos",
-        "arccosh",
-        "arcsin",
-        "arcsinh",
-        "arctan",
-        "arctan2",
-        "arctanh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-    ),
-    *(
-        "atanh",
-        "cos",
-        "cosh",
-        "deg2rad",
-        "erf",
-        "erfc",
-        "erfinv",
-        "hypot",
-        "rad2deg",
-        "sigmoid",
-        "sin",
-        "sinc",
-        "sinh",
-        "tan",
-        "tanh",
-    ),
-]
+    "acos", "acosh", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "asin", "asinh", "atan",
+    "atan2", "atanh", "cos", "cosh", "deg2rad", "erf", "erfc", "erfinv", "hypot", "logaddexp", "rad2deg", "sigmoid", "sin",
+    "sinc", "sinh", "tan", "tanh",
+]  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------------- circular
 
@@ -90,53 +61,58 @@ defvjp(acos, lambda g, _y, x: -g / sqrt(1 - x * x))
 
 @primitive
 def atan2(a, b):
-    """The angle in [-π, π] of the point (b, a)."""
-    a, b = promote_pair(a, b)
-    return np.arctan2(as_float(a), as_float(b))
+    """The angle in [-π, π] of the point (b, a); at (0, 0) its derivatives are 0."""
+    return np.arctan2(*promote_floats(a, b))
+
+
+def _over_square(c, a, b):
+    """c / (a² + b²) without overflow, and 0 at (0, 0)."""
+    r = hypot(a, b)
+    r = where(r == 0, 1, r)
+    return c / r / r
 
 
 defvjp(
     atan2,
-    lambda g, _y, a, b: g * (b / (a * a + b * b)),
-    lambda g, _y, a, b: -g * (a / (a * a + b * b)),
+    lambda g, _y, a, b: g * _over_square(b, a, b),
+    lambda g, _y, a, b: -g * _over_square(a, a, b),
 )
 
 
-def tan(x: Any) -> Any:
+def tan(input: Any) -> Any:
     """sin x / cos x, x in radians."""
-    return div(sin(x), cos(x))
+    return div(sin(input), cos(input))
 
 
-def atan(x: Any) -> Any:
+def atan(input: Any) -> Any:
     """The angle in (-π/2, π/2) whose tangent is x."""
-    return atan2(x, 1.0)
+    return atan2(input, 1.0)
 
 
 @primitive
 def hypot(a, b):
     """√(a² + b²) without overflow."""
-    a, b = promote_pair(a, b)
-    return np.hypot(as_float(a), as_float(b))
+    return np.hypot(*promote_floats(a, b))
 
 
 defvjp(hypot, lambda g, y, a, _b: g * (a / y), lambda g, y, _a, b: g * (b / y))
 
 
-def sinc(x: Any) -> Any:
+def sinc(input: Any) -> Any:
     """sin(πx) / (πx), and 1 at 0."""
-    at_zero = eq(x, 0)
-    px = mul(where(at_zero, 1, x), math.pi)
+    at_zero = eq(input, 0)
+    px = mul(where(at_zero, 1, input), math.pi)
     return where(at_zero, 1, div(sin(px), px))
 
 
-def deg2rad(x: Any) -> Any:
+def deg2rad(input: Any) -> Any:
     """x·π/180."""
-    return mul(x, math.pi / 180)
+    return mul(input, math.pi / 180)
 
 
-def rad2deg(x: Any) -> Any:
+def rad2deg(input: Any) -> Any:
     """x·180/π."""
-    return mul(x, 180 / math.pi)
+    return mul(input, 180 / math.pi)
 
 
 # ----------------------------------------------------------------------------------------------------------- hyperbolic
@@ -187,9 +163,9 @@ def acosh(x):
 defvjp(acosh, lambda g, _y, x: g / sqrt(x * x - 1))
 
 
-def atanh(x: Any) -> Any:
+def atanh(input: Any) -> Any:
     """The inverse of tanh, ½·log((1 + x) / (1 - x)); NaN outside [-1, 1]."""
-    return mul(sub(log1p(x), log1p(neg(x))), 0.5)
+    return mul(sub(log1p(input), log1p(mul(input, -1.0))), 0.5)
 
 
 @primitive
@@ -197,12 +173,21 @@ def sigmoid(x):
     """The logistic function 1 / (1 + e^-x), finite and accurate for any x; derivative y·(1 - y)."""
     y = np.exp(np.negative(as_float(x)))
     if isinstance(y, np.generic):
-        return 1 / (y + 1)
+        return np.reciprocal(np.add(y, 1))
     y += 1  # one buffer for the whole chain
     return np.reciprocal(y, out=y)
 
 
 defvjp(sigmoid, lambda g, y, _x: g * (y * (1 - y)))
+
+
+@primitive
+def logaddexp(a, b):
+    """log(e^a + e^b) without overflow."""
+    return np.logaddexp(*promote_floats(a, b))
+
+
+defvjp(logaddexp, lambda g, _y, a, b: g * sigmoid(a - b), lambda g, _y, a, b: g * sigmoid(b - a))
 
 # ------------------------------------------------------------------------------------------------------ error function
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import defvjp, primitive
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from .dims import axes_of, axis_of, ints
 
 __all__ = ["broadcast_to", "expand", "getitem", "permute", "reshape", "setitem", "transpose"]
@@ -89,7 +89,7 @@ def _put(g, *, index, shape):
         z[_near(index, z)] = g
         return z
     z = backend.array_module(g).zeros(math.prod(shape), g.dtype)
-    at = _positions(_near(index, z), shape, z)
+    at = positions(_near(index, z), shape, z)
     np.add.at(z, at.reshape(-1), np.broadcast_to(g, at.shape).reshape(-1))
     return z.reshape(shape)
 
@@ -118,7 +118,7 @@ def _near(index: tuple, x: Any) -> tuple:
     return tuple([xp.asarray(i) if backend.is_array(i) else i for i in index])
 
 
-def _positions(index: tuple, shape: tuple[int, ...], like: Any) -> Any:
+def positions(index: tuple, shape: tuple[int, ...], like: Any) -> Any:
     """Where the elements named by an index lie in the flattened array."""
     xp = backend.array_module(like)
     rows = [i for i in index if backend.is_array(i) and i.dtype.kind in "iu"]
@@ -137,30 +137,32 @@ def _positions(index: tuple, shape: tuple[int, ...], like: Any) -> Any:
 # --------------------------------------------------------------------------------------------------------------- faces
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def reshape(input: Any, shape: int | Sequence[int]) -> Any:
     """The same elements in C order with another shape, one size of which may be -1. A view of x where NumPy can make one.
 
     Raises ValueError when the number of elements differs.
     """
-    return _reshape(x, shape=shape if type(shape) is tuple else ints(shape))
+    return _reshape(input, shape=shape if type(shape) is tuple else ints(shape))
 
 
-def permute(x: Any, dims: Sequence[int]) -> Any:
+def permute(input: Any, dims: Sequence[int]) -> Any:
     """A view with the dimensions in another order: y.shape[i] = x.shape[dims[i]]. Raises RuntimeError, IndexError."""
-    axes = axes_of(dims, x.ndim)
-    if len(axes) != x.ndim:
-        raise RuntimeError(f"permute: expected an order of {x.ndim} dimensions (shape {tuple(x.shape)}), got {tuple(dims)}")
-    return _permute(x, axes=axes)
+    axes = axes_of(dims, input.ndim)
+    if len(axes) != input.ndim:
+        raise RuntimeError(
+            f"permute: expected an order of {input.ndim} dimensions (shape {tuple(input.shape)}), got {tuple(dims)}"
+        )
+    return _permute(input, axes=axes)
 
 
-def transpose(x: Any, dim0: int, dim1: int) -> Any:
+def transpose(input: Any, dim0: int, dim1: int) -> Any:
     """A view with two dimensions exchanged. Raises IndexError."""
-    n = x.ndim
+    n = input.ndim
     a, b = axis_of(dim0, n), axis_of(dim1, n)
     axes = list(range(n))
     if n:
         axes[a], axes[b] = b, a
-    return _permute(x, axes=tuple(axes))
+    return _permute(input, axes=tuple(axes))
 
 
 def expand(x: Any, sizes: int | Sequence[int]) -> Any:
@@ -179,9 +181,9 @@ def expand(x: Any, sizes: int | Sequence[int]) -> Any:
     return _expand(x, axis=axis, shape=shape)
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+def broadcast_to(input: Any, shape: Sequence[int]) -> Any:
     """x repeated, as a read-only view, up to `shape`: see `expand`."""
-    return expand(x, shape)
+    return expand(input, shape)
 
 
 _BASIC = {int, slice, type(None), type(Ellipsis)}
@@ -203,7 +205,7 @@ def _advanced(index: tuple) -> tuple:
         if isinstance(i, Tensor):
             i = np.copy(i.data)  # nothing would notice an in-place change before the backward pass
         elif isinstance(i, (list, range)):
-            i = np.array([j.data if isinstance(j, Tensor) else j for j in i], None if len(i) else np.int64)
+            i = np.array([array_of(j) for j in i], None if len(i) else np.int64)
         elif isinstance(i, (bool, np.bool_)):
             i = np.asarray(i)
         if isinstance(i, np.integer) or (backend.is_array(i) and i.ndim == 0 and i.dtype.kind in "iu"):

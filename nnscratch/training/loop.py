@@ -43,13 +43,13 @@ class Trainer:
     - `scheduler`: stepped after each epoch, or each batch with `schedule_batches`; ReduceLROnPlateau gets the monitored value
     - `clip_norm`: the largest norm of all gradients together
     - `run`: the directory for config, metrics and checkpoints, written after each epoch and every `save_every` steps
-    - `monitor`: the number (of `evaluate` or the loss) whose smallest value marks the best epoch; after `patience` epochs
-      without a better one training stops
+    - `monitor`: the number whose smallest value marks the best epoch: a key of `evaluate`'s dict, 'train_loss', or by default
+      'test_loss' where `evaluate` gives one and else 'train_loss'; after `patience` epochs without a better one training stops
     - `generators`: named ones to save beside the default generator;  `on_epoch(trainer)`: called after each epoch
 
     `history` holds one dict of numbers for each epoch. A run that is interrupted and resumed gives the same numbers and weights,
-    bit for bit, as one that was not. Raises NonFiniteLoss, Interrupted (after saving) on Ctrl-C or SIGTERM, and OSError when a
-    checkpoint cannot be written.
+    bit for bit, as one that was not. Raises NonFiniteLoss, Interrupted (after saving) on Ctrl-C or SIGTERM, CheckpointError
+    when `run` holds the checkpoints of another training, and OSError when a checkpoint cannot be written.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Trainer:
         clip_norm: float | None = None,
         run: Run | None = None,
         save_every: int | None = None,
-        monitor: str = "test_loss",
+        monitor: str | None = None,
         patience: int | None = None,
         generators: dict[str, Any] | None = None,
         on_epoch: Callable[[Trainer], None] | None = None,
@@ -77,6 +77,8 @@ class Trainer:
         for name, value in (("save_every", save_every), ("patience", patience)):
             if value is not None and value < 1:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {value}")
+        if not hasattr(loader, "__len__"):
+            raise TypeError(f"Trainer: loader: expected batches with a length that can be run through again, got {loader!r}")
         self.model, self.loss, self.optimizer, self.loader = model, loss, optimizer, loader
         self.epochs, self.evaluate, self.scheduler, self.schedule_batches = epochs, evaluate, scheduler, schedule_batches
         self.ema, self.clip_norm, self.run, self.save_every = ema, clip_norm, run, save_every
@@ -96,12 +98,22 @@ class Trainer:
 
     def fit(self) -> list[dict[str, float]]:
         """Train until `epochs` epochs are done or `patience` is lost; returns the history."""
+        if not len(self.loader):
+            raise ValueError("Trainer: the loader has no batches")
+        if self.run is not None and self._saved_step < 0 and (other := self.run.latest()) is not None:
+            raise CheckpointError(
+                f"{self.run.folder} already holds a training, up to step {other.step}; continue it with "
+                "trainer.resume(run.latest()), or empty the folder with run.create(config)"
+            )
         with Signals() as signals:
             while self.epoch < self.epochs and not self._out_of_patience():
                 start = time.perf_counter()
                 self._train_epoch(signals)
                 self._end_epoch(time.perf_counter() - start)
                 self._stop_if_asked(signals)
+        if self.epoch < self.epochs:
+            name = self._monitored(self.history[-1]).replace("_", " ")
+            self.progress.line(f"stopped early: no {name} below {self.best:.4g} for {self.bad_epochs} epochs")
         return self.history
 
     def _out_of_patience(self) -> bool:
@@ -121,6 +133,9 @@ class Trainer:
     def _train_step(self, batch: Any) -> None:
         result = self.loss(self.model, batch)
         loss, numbers = result if isinstance(result, tuple) else (result, {})
+        if not isinstance(loss, Tensor) or loss.numel() != 1:
+            given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(f"Trainer: loss(model, batch) must return one number as a tensor, alone or with a dict; got {given}")
         value = loss.item()
         if not math.isfinite(value):
             raise NonFiniteLoss(self._advice(value))
@@ -151,11 +166,11 @@ class Trainer:
         row: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.optimizer.param_groups[0]["lr"]}
         row |= {f"train_{name}": total / max(self._samples, 1) for name, total in self._sums.items()}
         row |= self.evaluated()
+        watched = row[self._monitored(row)]
         self.history.append(row)
         self._sums, self._samples = {}, 0
         self.epoch += 1
-        watched = row.get(self.monitor, row.get("train_loss"))
-        if watched is not None and (self.best is None or watched < self.best):
+        if self.best is None or watched < self.best:
             self.best, self.best_step, self.bad_epochs = watched, self.step, 0
         else:
             self.bad_epochs += 1
@@ -170,12 +185,22 @@ class Trainer:
         if self.on_epoch is not None:
             self.on_epoch(self)
 
+    def _monitored(self, row: dict[str, float]) -> str:
+        if self.monitor is None:
+            return "test_loss" if "test_loss" in row else "train_loss"
+        if self.monitor not in row:
+            raise ValueError(f"Trainer: monitor {self.monitor!r} is not among the numbers of an epoch: {', '.join(row)}")
+        return self.monitor
+
     def evaluated(self) -> dict[str, float]:
         """The numbers of `evaluate`, in evaluation mode, on the averaged weights where there are some."""
         if self.evaluate is None:
             return {}
         with evaluation(self.model, self.ema):
-            return self.evaluate(self.model)
+            numbers = self.evaluate(self.model)
+        if not isinstance(numbers, dict):
+            raise TypeError(f"Trainer: evaluate(model) must return a dict of numbers by name, got {type(numbers).__name__}")
+        return {name: float(value) for name, value in numbers.items()}
 
     def _stop_if_asked(self, signals: Signals) -> None:
         if signals.received is not None:
@@ -201,8 +226,10 @@ class Trainer:
         self._saved_step = self.step
         return checkpoint
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint. Raises CheckpointError when it does not fit this trainer."""
+    def resume(self, checkpoint: Checkpoint | None) -> None:
+        """Continue from a checkpoint. Raises CheckpointError when it does not fit this trainer, or there is none."""
+        if checkpoint is None:
+            raise CheckpointError("there is no checkpoint to resume from: the run has saved none yet")
         state = checkpoint.state
         try:
             self.model.load_state_dict(checkpoint.load("model"))

@@ -135,12 +135,26 @@ def _augmented(dataset: Dataset) -> Dataset:
     return MapDataset(dataset, transforms.Compose(steps))
 
 
+def saved_config(run: Run) -> dict[str, Any]:
+    """The configuration of a run as `configure` made it. Raises CheckpointError where something is missing from it."""
+    config, path = run.config, run.folder / "config.json"
+    parts = config if isinstance(config, dict) else {}
+    if parts.get("task") not in TASKS:
+        raise CheckpointError(f"{path}: the task is {parts.get('task')!r}, expected one of {', '.join(TASKS)}")
+    wanted = {"model": (), "data": ("name", "size", "limit"), "training": ("epochs", "batch_size", "lr", *_DEFAULTS)}
+    for part, keys in wanted.items():
+        if not isinstance(parts.get(part), dict) or not parts[part].keys() >= set(keys):
+            expected = f"an object with {', '.join(keys) or 'the arguments of the model'}"
+            raise CheckpointError(f"{path}: {part!r} is missing or incomplete: expected {expected}")
+    return config
+
+
 def restore(run: Run, best: bool = False, device: str = "cpu") -> tuple[Any, Checkpoint]:
     """The model of a run, in evaluation mode, with the weights of its latest (or best) checkpoint; averaged ones if it has them.
 
     Raises CheckpointError when the directory holds no run or no checkpoint.
     """
-    config = run.config
+    config = saved_config(run)
     checkpoints = run.checkpoints()
     if not checkpoints:
         raise CheckpointError(f"{run.folder}: this run has no checkpoint")

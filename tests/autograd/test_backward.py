@@ -193,8 +193,10 @@ def test_unused_input():
 
 def test_grad_is_checked_on_assignment():
     x = leaf(3)
-    with pytest.raises(RuntimeError, match=r"expected shape \(3,\)"):
+    with pytest.raises(RuntimeError, match=r"expected float64 of shape \(3,\)"):
         x.grad = nns.tensor(np.ones(4))
+    with pytest.raises(RuntimeError, match=r"expected float64 .* got float32"):  # it would be promoted, or stay, silently
+        x.grad = nns.tensor(np.ones(3, np.float32))
     with pytest.raises(TypeError, match="Tensor"):
         x.grad = np.ones(3)
 

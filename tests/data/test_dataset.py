@@ -32,6 +32,7 @@ def test_tensor_dataset_rows_and_batches():
     row = dataset[4]
     np.testing.assert_array_equal(row[0], [8, 9])
     assert row[1] == 4 and len(list(dataset)) == 6
+    assert repr(dataset) == "TensorDataset(6 samples)"
     x, y = dataset.batch([5, 0, 5])
     np.testing.assert_array_equal(x, a[[5, 0, 5]])
     np.testing.assert_array_equal(y, [5, 0, 5])

@@ -114,6 +114,7 @@ def test_a_list_is_a_dataset():
         ({"batch_size": 0}, "batch_size"),
         ({"batch_size": 2.5}, "batch_size"),
         ({"prefetch": -1}, "prefetch"),
+        ({"num_workers": -1}, "num_workers"),
         ({"shuffle": True, "sampler": [1]}, "exclude"),
         ({"batch_sampler": [[1]], "batch_size": 2}, "excludes"),
         ({"seed": -1}, "seed"),
@@ -123,6 +124,13 @@ def test_a_list_is_a_dataset():
 def test_contradictory_options(options, error):
     with pytest.raises(ValueError, match=error):
         numbers(**options)
+
+
+def test_torchs_options_for_workers():
+    assert DataLoader(range(3)).prefetch == 0
+    assert DataLoader(range(3), num_workers=2, pin_memory=True).prefetch == 4
+    assert DataLoader(range(3), num_workers=2, prefetch=1).prefetch == 1
+    assert values(DataLoader(range(5), 2, num_workers=1)) == [[0, 1], [2, 3], [4]]
 
 
 def test_wrong_types():

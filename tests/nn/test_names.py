@@ -48,6 +48,26 @@ def test_signature_is_torchs(name):
         assert a[key].default == p.default, key
 
 
+def test_functional_arguments_are_torchs():
+    F = pytest.importorskip("torch").nn.functional
+    checked = 0
+    for name in [n for n in vars(nn.functional) if not n.startswith("_") and n not in ("sigmoid", "tanh")]:
+        try:
+            theirs = dict(inspect.signature(getattr(F, name)).parameters)
+        except (AttributeError, ValueError):  # ours alone, or without a signature
+            continue
+        if "args" in theirs:
+            continue
+        theirs = {k: p for k, p in theirs.items() if k not in NOT_OURS | {"_stacklevel", "out", "scale_grad_by_freq", "sparse"}}
+        ours = dict(inspect.signature(getattr(nn.functional, name)).parameters)
+        assert ours.pop("generator", None) is None or "dropout" in name or name in ("rrelu", "gumbel_softmax")
+        assert list(ours) == list(theirs), name
+        for key, p in theirs.items():
+            assert ours[key].default == p.default or (key == "dim" and p.default is None), (name, key)  # ours must be told
+        checked += 1
+    assert checked > 50
+
+
 def test_functional_names_are_torchs():
     torch = pytest.importorskip("torch")
     names = [n for n in vars(nn.functional) if not n.startswith("_")]

@@ -101,6 +101,11 @@ def test_kinks(case):
     against_torch(*both(case), np.array(KINKS[case]), order=1)
 
 
+@pytest.mark.parametrize("case", ["relu", "relu6", "hardtanh"])
+def test_nan_passes_its_cotangent(case):
+    against_torch(*both(case), np.full(3, np.nan), order=1)
+
+
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize("shape", [(3, 4), (2, 4, 5), (2, 4, 3, 2)])
 def test_prelu(shape, n):

@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
-from support import against_torch, check_grads
+from support import against_torch, check_grads, rand
 
 import nnscratch as nns
-from nnscratch.ops.batch_norm import _batch_norm, batch_norm
+from nnscratch.ops.batchnorm import _batch_norm, batch_norm
 from nnscratch.ops.channels import _rows_together, channel_affine, channel_sum
-
-
-def rand(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
 
 SHAPES = [(5, 3), (2, 3, 4), (3, 4, 2, 5), (2, 2, 3, 2, 2)]
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nnscratch.kernels import ConvSpec
-from support import against_torch, check_grads
+from support import against_torch, check_grads, functional, rand
 
 import nnscratch as nns
-from nnscratch.ops.conv import (
+from nnscratch.ops.convolution import (
     conv,
     conv1d,
     conv2d,
@@ -21,15 +21,6 @@ from nnscratch.ops.conv import (
     fold,
     unfold,
 )
-
-
-def rand(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def functional():
-    return pytest.importorskip("torch").nn.functional
-
 
 CONVS = [
     # x, w, bias, options

@@ -149,6 +149,7 @@ KINKS = {
     "pow negative base": (lambda m, x: m.pow(x, 3), [-2.0, -0.5]),
     "pow tensor exponent 0": (lambda m, x: m.pow(x, x * 0), [0.0, -2.0, 3.0]),
     "sqrt": (lambda m, x: m.sqrt(x), [0.0]),
+    "atan2 at the origin": (lambda m, x: m.atan2(x, x * 0), [0.0, 1.0, 1e-200]),
     "remainder": (lambda m, x: m.remainder(x, 2.0), [0.0, 2.0, 4.0, -2.0]),
 }
 
@@ -245,7 +246,7 @@ def test_promotion(a, b, form):
 
 
 @pytest.mark.parametrize(
-    "name", ["sqrt", "exp", "log2", "sin", "erf", "sigmoid", "tanh", "rsqrt", "reciprocal", "exp2", "softplus"]
+    "name", ["sqrt", "exp", "log2", "sin", "erf", "sigmoid", "tanh", "rsqrt", "reciprocal", "exp2", "softplus", "atanh"]
 )
 @pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
 def test_integers_become_the_default_dtype(name, dtype):
@@ -255,6 +256,17 @@ def test_integers_become_the_default_dtype(name, dtype):
     np.testing.assert_allclose(y.numpy(), getattr(nns, name)(nns.tensor(x.astype(np.float32))).numpy())
     with nns.default_dtype(np.float64):
         assert getattr(nns, name)(nns.tensor(x)).dtype == np.float64
+
+
+@pytest.mark.parametrize("name", ["atan2", "hypot", "logaddexp", "xlogy", "pow"])
+def test_numbers_and_integers_beside_float64_lose_nothing(name):
+    f, a, n = getattr(nns, name), np.array([0.3, 2.0]), np.array([7, 200], np.uint8)
+    x, exact = nns.tensor(a, requires_grad=True), [nns.tensor(n.astype(np.float64)), nns.tensor(np.full(2, 0.1))]
+    for inexact, b in zip((nns.tensor(n), 0.1), exact):
+        for mixed, plain in ((f(x, inexact), f(x, b)), (f(inexact, x), f(b, x))):
+            np.testing.assert_allclose(mixed.detach().numpy(), plain.detach().numpy(), rtol=1e-15)
+            slopes = [nns.grad(y.sum(), [x])[0].numpy() for y in (mixed, plain)]
+            np.testing.assert_allclose(*slopes, rtol=1e-15)
 
 
 INTEGERS = ["add", "sub", "mul", "floor_divide", "remainder", "fmod", "maximum", "minimum", "pow", "bitwise_and", "eq", "lt"]

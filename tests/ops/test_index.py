@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import against_torch, check_grads
+from support import both, check_grads
 
 import nnscratch as nns
 
@@ -14,11 +14,6 @@ rng = np.random.default_rng(11)
 V, M, X = rng.standard_normal(6), rng.standard_normal((4, 5)), rng.standard_normal((2, 3, 4))
 W = rng.standard_normal((7, 3))
 F = {nns: nns, torch: torch.nn.functional}
-
-
-def both(f, *arrays, order=2, **tolerance):
-    """f(module, *tensors) here and in torch."""
-    return against_torch(lambda *a: f(nns, *a), lambda *a: f(torch, *a), *arrays, order=order, **tolerance)
 
 
 def ints(high, *shape, low=0):
@@ -93,7 +88,7 @@ def test_negative_steps_are_views():
     check_grads(lambda x: x[::-1, ..., ::-3] ** 3, X, order=3)
 
 
-IDX = ints(3, 2, 5, 4)
+IDX, SRC = ints(3, 2, 5, 4), rng.standard_normal((2, 5, 4))
 CASES = [
     ("gather", lambda m, x, i: m.gather(x, 1, i), X, IDX),
     ("gather less", lambda m, x, i: m.gather(x, 1, i), X, ints(3, 1, 2, 3)),
@@ -108,6 +103,15 @@ CASES = [
     ("scatter value", lambda m, x, i: x.scatter(1, i, value=-1.5), X, IDX),
     ("scatter_add", lambda m, x, i, s: m.scatter_add(x, 1, i, s), X, IDX, rng.standard_normal((2, 5, 4))),
     ("scatter", lambda m, x, i, s: m.scatter(x, 0, i, s), V, np.array([3, 0, 5]), V[:3]),
+    ("scatter_reduce sum", lambda m, x, i, s: m.scatter_reduce(x, 1, i, s, "sum"), X, IDX, SRC),
+    ("scatter_reduce sum alone", lambda m, x, i, s: x.scatter_reduce(1, i, s, "sum", include_self=False), X, IDX, SRC),
+    ("scatter_reduce mean", lambda m, x, i, s: m.scatter_reduce(x, 1, i, s, "mean"), X, IDX, SRC),
+    ("scatter_reduce mean alone", lambda m, x, i, s: x.scatter_reduce(1, i, s, "mean", include_self=False), X, IDX, SRC),
+    ("scatter_reduce amax", lambda m, x, i, s: m.scatter_reduce(x, 1, i, s, "amax"), X, IDX, SRC),
+    ("scatter_reduce amax alone", lambda m, x, i, s: x.scatter_reduce(1, i, s, "amax", include_self=False), X, IDX, SRC),
+    ("scatter_reduce amax ties", lambda m, x, i, s: m.scatter_reduce(x, 1, i, s, "amax"), np.round(X), IDX, np.round(SRC)),
+    ("scatter_reduce amin", lambda m, x, i, s: m.scatter_reduce(x, -1, i, s, "amin"), X, ints(4, 2, 3, 3), X[..., 1:]),
+    ("scatter_reduce in place", lambda m, x, i, s: (x * 1).scatter_reduce_(1, i, s, "amax"), X, IDX, SRC),
     ("index_select", lambda m, x, i: m.index_select(x, 1, i), X, ints(3, 6)),
     ("index_select one", lambda m, x, i: x.index_select(-1, i), X, np.array(2)),
     ("index_add", lambda m, x, i, s: m.index_add(x, 1, i, s), X, ints(3, 5), rng.standard_normal((2, 5, 4))),
@@ -126,6 +130,8 @@ CASES = [
     ("embedding", lambda m, i, w: F[m].embedding(i, w), ints(7, 4, 6), W),
     ("embedding padding", lambda m, i, w: F[m].embedding(i, w, padding_idx=2), ints(7, 40), W),
     ("embedding padding from the end", lambda m, i, w: F[m].embedding(i, w, padding_idx=-2), ints(7, 40), W),
+    ("embedding max_norm", lambda m, i, w: F[m].embedding(i, w * 1, max_norm=1.0), ints(7, 4, 6), W),
+    ("embedding max_norm of order 1", lambda m, i, w: F[m].embedding(i, w * 1, 3, 1.0, 1.0), ints(7, 4, 6), W),
     ("embedding 0-d", lambda m, i, w: F[m].embedding(i, w), np.array(3), W),
     ("one_hot", lambda m, i: F[m].one_hot(i), ints(4, 2, 3)),
     ("one_hot wider", lambda m, i: F[m].one_hot(i, 9), ints(4, 5)),
@@ -140,6 +146,38 @@ CASES = [
 def test_against_torch(f, arrays):
     both(f, *arrays)
     both(f, *[a.astype(np.float32) if a.dtype.kind == "f" else a for a in arrays], order=1, rtol=1e-5, atol=1e-6)
+
+
+PRODUCTS = {
+    "prod": lambda m, x, i, s: m.scatter_reduce(x, 1, i, s, "prod"),
+    "prod alone": lambda m, x, i, s: x.scatter_reduce(1, i, s, "prod", include_self=False),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_scatter_reduce_by_product(name):
+    both(PRODUCTS[name], X, IDX, SRC, order=1)
+    zeros = np.where(np.abs(SRC) < 0.5, 0, SRC)
+    both(PRODUCTS[name], X, IDX, zeros, order=1)
+    check_grads(lambda x, s: PRODUCTS[name](nns, x, nns.tensor(IDX), s), X, zeros, order=2)
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "prod", "amax", "amin"])
+@pytest.mark.parametrize("include_self", [True, False])
+def test_scatter_reduce_of_integers_infinities_and_nothing(reduce, include_self):
+    def f(m, x, i, s):
+        return m.scatter_reduce(x, 0, i, s, reduce, include_self=include_self)
+
+    both(f, ints(9, 4, low=-9), ints(4, 9), ints(9, 9, low=-9), order=0)
+    both(f, V[:3], ints(3, 0), V[:0], order=0)
+    both(f, np.array(2.0), np.array(0), np.array(3.0), order=1)
+    with np.errstate(invalid="ignore"):
+        both(f, np.array([1.0, -np.inf, 2.0]), np.array([0, 1, 1, 2, 2]), np.array([np.inf, -np.inf, 3, np.nan, 1]), order=0)
+
+
+def test_the_extreme_of_many_equal_ones_is_one_of_them():
+    x, s = nns.tensor(np.array([0.1, 0.0])), nns.tensor(np.full(7, 0.1))
+    assert x.scatter_reduce(0, nns.tensor([0] * 7), s, "amax", include_self=False).tolist() == [0.1, 0.0]
 
 
 def test_sources_larger_than_the_index():
@@ -194,6 +232,8 @@ ERRORS = [
     (RuntimeError, "gather", lambda x: x.gather(1, nns.tensor([[0]]))),
     (RuntimeError, r"\(5, 1, 1\)", lambda x: x.gather(1, nns.zeros(5, 1, 1, dtype=nns.int64))),
     (TypeError, "float", lambda x: x.gather(1, nns.tensor([[[0.0]]]))),
+    (RuntimeError, "'max'.*'amax'", lambda x: x.scatter_reduce(1, nns.tensor([[[0]]]), x, "max")),
+    (RuntimeError, "float64.*float32", lambda x: x.scatter_reduce(1, nns.tensor([[[0]]]), x.float(), "sum")),
     (RuntimeError, "src", lambda x: x.scatter(1, nns.tensor([[[0, 1]]]), nns.zeros(1, 1, 1))),
     (IndexError, "index_select: index 3 .* size 3", lambda x: x.index_select(1, nns.tensor([3]))),
     (RuntimeError, "0-d", lambda x: x.sum().index_select(0, nns.tensor([0]))),

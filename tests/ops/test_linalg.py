@@ -4,22 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import against_torch, check_grads
+from support import both, check_grads
 
 import nnscratch as nns
 
 torch = pytest.importorskip("torch")
 rng = np.random.default_rng(13)
 F = {nns: nns, torch: torch.nn.functional}
+LINE = np.linspace(-1, 2, 8)
 
 
 def arr(*shape):
     return rng.standard_normal(shape)
-
-
-def both(f, *arrays, order=2, **tolerance):
-    """f(module, *tensors) here and in torch."""
-    return against_torch(lambda *a: f(nns, *a), lambda *a: f(torch, *a), *arrays, order=order, **tolerance)
 
 
 MATMUL = [
@@ -79,6 +75,13 @@ def test_linear(lead, bias):
     both(lambda m, *a: F[m].linear(*a), *[a.astype(np.float32) for a in arrays], order=2, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("lead", [(), (4,), (2, 3)], ids=str)
+def test_linear_of_one_output(lead):
+    both(lambda m, x, w: F[m].linear(x, w), arr(*lead, 5), arr(5))
+    if len(lead) != 1:  # torch refuses a bias there
+        both(lambda m, x, w, b: F[m].linear(x, w, b), arr(*lead, 5), arr(5), arr())
+
+
 def test_linear_on_other_layouts():
     x, w = arr(5, 4).T, np.asfortranarray(arr(3, 5))
     np.testing.assert_allclose(nns.linear(nns.tensor(x), nns.tensor(w)).numpy(), x @ w.T, atol=1e-12)
@@ -91,6 +94,8 @@ CASES = [
     ("bmm", lambda m, a, b: a.bmm(b), arr(5, 2, 3), arr(5, 3, 4)),
     ("mv", lambda m, a, b: m.mv(a, b), arr(2, 3), arr(3)),
     ("dot", lambda m, a, b: (m.dot(a, b), m.vdot(a, b)), arr(3), arr(3)),
+    ("kron", lambda m, a, b: m.kron(a, b), LINE[:6].reshape(2, 3), LINE.reshape(4, 2)),
+    ("kron of other dimensions", lambda m, a, b: (m.kron(a, b), b.kron(a)), LINE[:6].reshape(2, 1, 3), LINE[3:5]),
     ("outer", lambda m, a, b: m.outer(a, b), arr(3), arr(4)),
     ("addmm", lambda m, i, a, b: m.addmm(i, a, b, beta=0.5, alpha=-2), arr(4), arr(2, 3), arr(3, 4)),
     ("addmm plain", lambda m, i, a, b: i.addmm(a, b), arr(2, 4), arr(2, 3), arr(3, 4)),
@@ -106,6 +111,7 @@ CASES = [
     ("bilinear without bias", lambda m, a, b, w: F[m].bilinear(a, b, w), arr(6, 3), arr(6, 4), arr(5, 3, 4)),
     ("cosine", lambda m, a, b: F[m].cosine_similarity(a, b), arr(4, 3), arr(4, 3)),
     ("cosine dim", lambda m, a, b: F[m].cosine_similarity(a, b, dim=-1), arr(2, 4, 3), arr(4, 3)),
+    ("cosine with one for all", lambda m, a, b: F[m].cosine_similarity(a, b, dim=0), arr(2, 4, 3), arr(4, 3)),
     ("pairwise", lambda m, a, b: F[m].pairwise_distance(a, b), arr(4, 3), arr(4, 3)),
     ("pairwise 1", lambda m, a, b: F[m].pairwise_distance(a, b, p=1, keepdim=True), arr(4, 3), arr(3)),
 ]

@@ -299,6 +299,15 @@ def test_logits_of_ten_thousand():
     assert np.isfinite(two.grad.numpy()).all()
 
 
+def test_small_losses_of_logits_are_exact():
+    x = nns.tensor(np.float32([20, -20, -20, np.inf]), requires_grad=True)
+    target, small = nns.tensor(np.float32([1, 0, 0, 0])), math.exp(-20)
+    for pos_weight in (None, nns.tensor(np.float32([1.0]))):
+        loss = ops.binary_cross_entropy_with_logits(x, target, pos_weight=pos_weight, reduction="none")
+        np.testing.assert_allclose(loss.detach().numpy(), [small, small, small, np.inf], rtol=1e-6)
+        np.testing.assert_allclose(nns.grad(loss.sum(), [x])[0].numpy()[1:], [small, small, 1], rtol=1e-6)
+
+
 def test_impossible_classes():
     scores = np.array([[0.0, -np.inf, 1.0], [2.0, -np.inf, -np.inf]])
     x = nns.tensor(scores, requires_grad=True)

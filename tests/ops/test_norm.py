@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from support import against_torch, check_grads
+from support import against_torch, check_grads, functional, rand
 
 import nnscratch as nns
-from nnscratch.ops.layer_norm import (
+from nnscratch.ops.groupnorm import (
     _group_norm,
     group_norm,
     instance_norm,
@@ -14,14 +14,6 @@ from nnscratch.ops.layer_norm import (
     normalize,
     rms_norm,
 )
-
-
-def rand(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def functional():
-    return pytest.importorskip("torch").nn.functional
 
 
 def affine(shape, how):
@@ -171,6 +163,10 @@ def test_group_norm_keeps_the_memory_channels_last():
 def test_empty_batches():
     assert layer_norm(np.zeros((0, 4)), 4).shape == (0, 4)
     assert group_norm(np.zeros((0, 4, 2)), 2).shape == (0, 4, 2)
+    for shape in ((0, 4), (4, 0)):
+        x, w = (nns.ones(s, requires_grad=True) for s in (shape, shape[1]))
+        layer_norm(x, shape[1], w, w).sum().backward()
+        assert x.grad.shape == shape and w.grad.tolist() == [0.0] * shape[1]
 
 
 X = np.zeros((2, 3, 4))

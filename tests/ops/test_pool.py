@@ -4,18 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import against_torch, check_grads
+from support import against_torch, check_grads, functional, rand
 
 import nnscratch as nns
 from nnscratch.ops import adaptive, pool
-
-
-def rand(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
-
-
-def functional():
-    return pytest.importorskip("torch").nn.functional
 
 
 def ours(name):
@@ -163,6 +155,11 @@ def test_adaptive_windows_cover_the_input_evenly(n, m):
     windows = [x[..., i * n // m : -(-(i + 1) * n // m)] for i in range(m)]
     np.testing.assert_allclose(adaptive.adaptive_avg_pool1d(x, m), np.stack([w.mean(-1) for w in windows], -1), rtol=1e-12)
     np.testing.assert_array_equal(adaptive.adaptive_max_pool1d(x, m), np.stack([w.max(-1) for w in windows], -1))
+
+
+def test_adaptive_pools_to_nothing():
+    for f in (adaptive.adaptive_avg_pool2d, adaptive.adaptive_max_pool2d):
+        assert f(rand(2, 3, 4, 5), (0, 2)).shape == (2, 3, 0, 2)
 
 
 def test_third_order():

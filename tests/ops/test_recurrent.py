@@ -9,7 +9,7 @@ from support import check_grads
 
 import nnscratch as nns
 from nnscratch import ops
-from nnscratch.nn import rnn_utils
+from nnscratch.nn.utils import rnn as rnn_utils
 from nnscratch.ops.recurrent.fused_gru import gru_sequence
 from nnscratch.ops.recurrent.fused_lstm import lstm_sequence
 from nnscratch.ops.recurrent.fused_rnn import rnn_sequence

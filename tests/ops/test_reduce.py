@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import against_torch, check_grads
+from support import both, check_grads
 
 import nnscratch as nns
 
@@ -15,11 +15,6 @@ X = rng.standard_normal((3, 4, 5))
 TIES = rng.integers(0, 3, (4, 6)).astype(np.float64)
 INTS = rng.integers(-5, 5, (3, 4, 5))
 inf, nan = float("inf"), float("nan")
-
-
-def both(f, *arrays, order=2, **tolerance):
-    """f(module, *tensors) here and in torch."""
-    return against_torch(lambda *a: f(nns, *a), lambda *a: f(torch, *a), *arrays, order=order, **tolerance)
 
 
 DIMS = [None, 0, -1, (0, 2), (-2,), (0, 1, 2)]
@@ -71,6 +66,8 @@ ONE_LINE = {
     "prod 0": lambda m, x: m.prod(x, 0),
     "prod -1 kept": lambda m, x: m.prod(x, -1, keepdim=True),
     "cumsum": lambda m, x: m.cumsum(x, 1),
+    "logcumsumexp": lambda m, x: m.logcumsumexp(x, 1),
+    "logcumsumexp of large": lambda m, x: (x * 30).logcumsumexp(-1),
     "cumprod": lambda m, x: m.cumprod(x, -1),
     "cumprod 0": lambda m, x: m.cumprod(x, 0),
     "cummax": lambda m, x: m.cummax(x, 1),
@@ -172,6 +169,12 @@ def test_empty_has_no_extreme(name):
     with pytest.raises(IndexError, match=f"{name.removeprefix('arg')[-3:]}|empty"):
         f(nns.tensor(EMPTY), 0)
     assert tuple(nns.amax(nns.tensor(EMPTY), 1).shape) == (0,)
+
+
+def test_empty_inverse_norm_and_median():
+    assert np.isnan(nns.median(nns.tensor(EMPTY)).item())
+    with pytest.raises(IndexError, match="vector_norm: an empty dimension"):
+        nns.vector_norm(nns.tensor(EMPTY), -1, 0)
 
 
 def test_zero_dimensional():

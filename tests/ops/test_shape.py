@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import against_torch, check_grads
+from support import both, check_grads
 
 import nnscratch as nns
 from nnscratch.ops.views import put
@@ -15,11 +15,6 @@ rng = np.random.default_rng(5)
 V, M, X = rng.standard_normal(6), rng.standard_normal((4, 5)), rng.standard_normal((2, 3, 4))
 Q = rng.standard_normal((2, 1, 4, 1))
 PAD = {nns: nns.pad, torch: torch.nn.functional.pad}
-
-
-def both(f, *arrays, order=2, **tolerance):
-    """f(module, *tensors) here and in torch."""
-    return against_torch(lambda *a: f(nns, *a), lambda *a: f(torch, *a), *arrays, order=order, **tolerance)
 
 
 CASES = [
@@ -108,6 +103,9 @@ CASES = [
     ("pad reflect two", lambda m, x: PAD[m](x, (3, 1, 2, 0), mode="reflect"), X),
     ("pad replicate", lambda m, x: PAD[m](x, (5, 1), mode="replicate"), X),
     ("pad circular", lambda m, x: PAD[m](x, (4, 1, 0, 3), mode="circular"), X[None]),
+    ("pad reflect cut", lambda m, x: (PAD[m](x, (3, -2), mode="reflect"), PAD[m](x, (-2, 1), mode="reflect")), X),
+    ("pad replicate cut", lambda m, x: (PAD[m](x, (3, -2), mode="replicate"), PAD[m](x, (1, -3), mode="replicate")), X),
+    ("pad circular cut", lambda m, x: (PAD[m](x, (2, -2), mode="circular"), PAD[m](x, (-1, 2), mode="circular")), X),
     ("pad int", lambda m, x: PAD[m](x, (1, 1), value=7), np.arange(6).reshape(2, 3)),
 ]
 

@@ -9,7 +9,7 @@ import pytest
 import nnscratch as nns
 from nnscratch import nn, optim
 from nnscratch.data import DataLoader, TensorDataset
-from nnscratch.training import Interrupted, NonFiniteLoss, Progress, Run, Trainer
+from nnscratch.training import CheckpointError, Interrupted, NonFiniteLoss, Progress, Run, Trainer
 
 
 def make(epochs=3, lr=0.1, optimizer=None, loss=None, **options):
@@ -99,12 +99,14 @@ def test_a_plateau_schedule_gets_the_monitored_value():
     np.testing.assert_allclose([row["lr"] for row in trainer.history], [0.1, 0.1, 0.1, 0.1, 0.01])
 
 
-def test_stops_early_and_remembers_the_best(tmp_path):
+def test_stops_early_and_remembers_the_best(tmp_path, capsys):
     values = iter([3.0, 1.0, 2.0, 2.0, 0.0])
     run = Run(tmp_path / "run", keep=1)
     run.create({})
     trainer = make(epochs=5, evaluate=lambda model: {"test_loss": next(values)}, patience=2, run=run)
+    trainer.progress = Progress()
     assert len(trainer.fit()) == 4
+    assert capsys.readouterr().out.splitlines()[4:] == ["stopped early: no test loss below 1 for 2 epochs"]
     assert (trainer.best, trainer.best_step) == (1.0, 6)
     assert [c.step for c in run.checkpoints()] == [6, 12]
     resumed = make(epochs=5, evaluate=lambda model: {"test_loss": 0.0}, patience=2, run=run)
@@ -161,6 +163,49 @@ def test_wrong_options():
         make(save_every=0)
     with pytest.raises(ValueError, match="patience"):
         make(patience=0)
+    with pytest.raises(ValueError, match=r"monitor 'val_los' is not among .*: epoch, step, lr, train_loss, val_loss"):
+        make(monitor="val_los", evaluate=lambda model: {"val_loss": 1.0}).fit()
+    trainer = make()
+    with pytest.raises(TypeError, match="batches with a length"):
+        Trainer(trainer.model, trainer.loss, trainer.optimizer, iter([]), epochs=1)
+    with pytest.raises(ValueError, match="no batches"):
+        Trainer(trainer.model, trainer.loss, trainer.optimizer, [], epochs=1).fit()
+
+
+@pytest.mark.parametrize(
+    ("loss", "given"), [(lambda m, b: 3.0, "float"), (lambda m, b: m(b[0]), r"shape \(8, 1\)"), (lambda m, b: (2, {}), "int")]
+)
+def test_a_loss_that_is_not_one_number_is_named(loss, given):
+    with pytest.raises(TypeError, match=f"must return one number as a tensor.*got {given}"):
+        make(loss=loss).fit()
+
+
+def test_evaluate_gives_numbers_by_name(tmp_path):
+    with pytest.raises(TypeError, match="must return a dict of numbers by name, got float"):
+        make(evaluate=lambda model: 0.5).fit()
+    run = Run(tmp_path / "run")
+    make(epochs=1, evaluate=lambda model: {"score": nns.tensor(0.5)}, run=run).fit()
+    assert run.latest().state["history"][0]["score"] == 0.5
+
+
+def test_without_monitor_the_test_loss_counts_and_else_the_training_loss():
+    for evaluate, expected in ((lambda model: {"test_loss": 7.0}, "test_loss"), (lambda model: {"score": 0.0}, "train_loss")):
+        trainer = make(epochs=1, evaluate=evaluate)
+        row = trainer.fit()[0]
+        assert trainer.best == row[expected]
+
+
+def test_does_not_mix_two_trainings_in_one_folder(tmp_path):
+    run = Run(tmp_path / "run")
+    with pytest.raises(CheckpointError, match="no checkpoint to resume from"):
+        make(run=run).resume(run.latest())
+    make(epochs=3, run=run).fit()
+    with pytest.raises(CheckpointError, match=r"already holds a training, up to step 9; continue it with trainer\.resume"):
+        make(epochs=1, run=run).fit()
+    assert run.latest().step == 9
+    run.create({})
+    make(epochs=1, run=run).fit()
+    assert [c.step for c in run.checkpoints()] == [3]
 
 
 @pytest.mark.parametrize("form", [lambda x: x, lambda x: {"x": x, "name": ["a"] * len(x)}, lambda x: ((x, x), ["b"] * len(x))])

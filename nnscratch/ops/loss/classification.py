@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import backend
 from ...autograd import defvjp, fused, primitive
-from ...tensor import Tensor
+from ...tensor import array_of
 from ..activation import log_softmax, logsigmoid
 from ..arithmetic import astype, mul
 from ..compare import maximum, where
@@ -124,7 +124,7 @@ def check_weight(name: str, weight: Any, classes: int) -> None:
 
 def class_indices(name: str, input: Any, target: Any, axis: int, ignore_index: int | None = None) -> tuple[Any, Any]:
     """The target as an index array with 0 at ignored places, and the mask of these (None where nothing is ignored)."""
-    target = target.data if isinstance(target, Tensor) else target
+    target = array_of(target)
     expected = tuple(input.shape[:axis] + input.shape[axis + 1 :])
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: class indices must be integers, got {target.dtype} of shape {tuple(target.shape)}")
@@ -252,7 +252,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
     shapes or reduction.
     """
     check_same_shape("binary_cross_entropy", input=input, target=target)
-    values = input.data if isinstance(input, Tensor) else input
+    values = array_of(input)
     if values.size and not (values.min() >= 0 and values.max() <= 1):
         raise RuntimeError(
             f"binary_cross_entropy: input must be probabilities in [0, 1], got values from {values.min()} to {values.max()}; "
@@ -262,22 +262,15 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
     return reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
 
 
-def _softplus(x: Any) -> Any:
-    """log(1 + eˣ) exactly, on arrays."""
+@primitive
+def logit_nll(x, t):
+    """-t log σ(x) - (1 - t) log σ(-x) = log(1 + e^-|x|) + x ([x > 0] - t), whose terms never cancel."""
+    x, t = promote_pair(as_float(x), t)
     y = np.abs(x, out=np.empty_like(x))
     np.negative(y, out=y)
     np.exp(y, out=y)
     np.log1p(y, out=y)
-    y += np.maximum(x, 0)
-    return y
-
-
-@primitive
-def logit_nll(x, t):
-    """-t log σ(x) - (1 - t) log σ(-x) = softplus(x) - t x."""
-    x, t = promote_pair(as_float(x), t)
-    y = _softplus(x)
-    y -= t * x
+    y += x * np.subtract(x > 0, t, dtype=x.dtype)
     return y
 
 
@@ -295,7 +288,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is None:
         loss = logit_nll(input, target)
     else:
-        loss = (1 - target) * input - (1 + (pos_weight - 1) * target) * logsigmoid(input)
+        loss = -(pos_weight * target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     return reduce("binary_cross_entropy_with_logits", loss if weight is None else loss * weight, reduction)
 
 

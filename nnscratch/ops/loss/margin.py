@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ... import backend
-from ...tensor import Tensor
+from ...tensor import array_of
 from ..activation import relu
 from ..compare import clamp, minimum, where
 from ..index import gather
@@ -126,7 +126,7 @@ def multilabel_margin_loss(input: Any, target: Any, *, reduction: str = "mean") 
     check_same_shape(name, input=input, target=target)
     if input.ndim not in (1, 2):
         raise ValueError(f"{name}: input must have shape (N, C) or (C), got {tuple(input.shape)}")
-    target = target.data if isinstance(target, Tensor) else target
+    target = array_of(target)
     if target.dtype.kind not in "iu":
         raise TypeError(f"{name}: class indices must be integers, got {target.dtype}")
     classes = input.shape[-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...tensor import Tensor
+from ...tensor import array_of
 from ..arithmetic import abs
 from ..compare import clamp, where
 from ..powers import exp, expm1, log, square, xlogy
@@ -126,7 +126,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
     name = "gaussian_nll_loss"
     check_reduction(name, reduction)
     check_same_shape(name, input=input, target=target)
-    values = var.data if isinstance(var, Tensor) else var
+    values = array_of(var)
     if (values < 0).any() if hasattr(values, "shape") else values < 0:
         raise ValueError(f"{name}: var must not be negative, its smallest value is {values if values is var else values.min()}")
     if not hasattr(var, "shape"):
@@ -134,7 +134,7 @@ def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps
         log_var: Any = math.log(var)
     else:
         var = _aligned(name, var, tuple(input.shape))
-        values = var.data if isinstance(var, Tensor) else var
+        values = array_of(var)
         var = var + np.maximum(eps - values, 0)  # a constant: its gradient is not cut
         log_var = log(var)
     loss = 0.5 * (log_var + square(input - target) / var)

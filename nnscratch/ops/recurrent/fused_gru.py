@@ -26,7 +26,7 @@ def gru_sequence(x, h0, w_hh, b_hh, *, sizes: Sizes = None, reverse: bool = Fals
     """
     steps, batch, width = x.shape
     size = width // 3
-    gates = np.array(in_order(x, reverse), copy=True)
+    gates = np.copy(in_order(x, reverse))
     h = carried(h0, steps)
     from_state = empty_like_steps(x, steps, batch, width)
     for k, n in enumerate(running(x, sizes, reverse)):

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from ... import backend
-from ...tensor import Tensor, to_numpy
+from ...tensor import Tensor, array_of, to_numpy
 from ..compare import where
-from ..dropout import dropout as drop
 from ..index import index_select
 from ..linalg import linear
+from ..noise import dropout as drop
 from ..shape import cat, squeeze, stack, transpose, unsqueeze
 from .fused_gru import gru_sequence
 from .fused_lstm import lstm_sequence
@@ -153,7 +153,7 @@ def _stack(
         x = index_select(x, 1, there)
         initial = tuple(s if s is None else index_select(s, 1, there) for s in initial)
     if per_step is not None:  # whatever fills the padding, even nan, stays out of the weights' gradients
-        xp = backend.array_module(x.data if isinstance(x, Tensor) else x)
+        xp = backend.array_module(array_of(x))
         x = where((xp.arange(x.shape[1]) < xp.asarray(per_step)[:, None])[:, :, None], x, 0.0)
     last: list[tuple[Any, ...]] = []
     for layer in range(len(weights) // directions):
@@ -179,7 +179,7 @@ def _stack(
 def _state(states: Any, k: int, x: Any, size: int, batched: bool) -> Any:
     """The initial state of layer and direction k: (N, size)."""
     if states is None:
-        array = x.data if isinstance(x, Tensor) else x
+        array = array_of(x)
         return backend.array_module(array).zeros((x.shape[1], size), x.dtype)
     return states[k] if batched else states[k : k + 1]
 
@@ -212,5 +212,5 @@ def _by_length(name: str, x: Any, lengths: Any) -> tuple[tuple[int, ...] | None,
     order = np.argsort(-array.astype(np.int64), kind="stable")
     if (order == np.arange(batch)).all():
         return per_step, None, None
-    xp = backend.array_module(x.data if isinstance(x, Tensor) else x)
+    xp = backend.array_module(array_of(x))
     return per_step, xp.asarray(order), xp.asarray(np.argsort(order))

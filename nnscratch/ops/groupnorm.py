@@ -15,10 +15,10 @@ import numpy as np
 
 from ..autograd import fused
 from ..backend import array_module
-from ..tensor import Tensor
+from ..tensor import array_of
 from .arithmetic import astype
 from .arrange import pad
-from .batch_norm import batch_norm, check_affine, move_towards
+from .batchnorm import batch_norm, check_affine, move_towards
 from .channels import by_image, column_dots, column_sums, image_chunks, tiled, unrows
 from .compare import clamp_min
 from .powers import pow, rsqrt
@@ -72,14 +72,15 @@ def _(g, _y, residuals, needs, x, w, b, *, groups, eps):  # noqa: ARG001
     gx, width = np.empty_like(images), images.shape[2]
     mean_of, spread = partial(_group_mean, channels, groups), partial(_spread, channels, width)
     gw, gb = np.zeros_like(x, shape=channels), np.zeros_like(x, shape=channels)
+    flat = (-1, width) if x.size else (0, width)
     for chunk in image_chunks(images):
         scale, h = spread(inverse[chunk]), g_images[chunk]
         xhat = np.subtract(images[chunk], spread(m[chunk]), out=gx[chunk])
         xhat *= scale
         if needs[1]:
-            gw += column_dots(h.reshape(-1, width), xhat.reshape(-1, width), channels)
+            gw += column_dots(h.reshape(flat), xhat.reshape(flat), channels)
         if needs[2]:
-            gb += column_sums(h.reshape(-1, width), channels)
+            gb += column_sums(h.reshape(flat), channels)
         if not needs[0]:
             continue
         if w is not None:
@@ -173,7 +174,7 @@ def instance_norm(
     if prod(input.shape[2:]) == 1:
         raise ValueError(f"instance_norm: needs more than one spatial element, got input shape {tuple(input.shape)}")
     if running_mean is not None and running_var is not None:
-        v, m = var_mean(input.data if isinstance(input, Tensor) else input, tuple(range(2, input.ndim)))
+        v, m = var_mean(array_of(input), tuple(range(2, input.ndim)))
         move_towards(running_mean, mean(m, 0), momentum)
         move_towards(running_var, mean(v, 0), momentum)
     return _by_group(input, channels, weight, bias, eps)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import fused, mark_written
-from ..tensor import Tensor
+from ..tensor import array_of
 from .arithmetic import astype, clone
 from .channels import channel_affine, chunks, column_dots, column_sums, long_rows, rows, tiled, unrows
 from .powers import rsqrt
@@ -166,7 +166,7 @@ def batch_norm(
 
 def move_towards(running: Any, new: Any, momentum: float, factor: float = 1.0) -> None:
     """running = (1 - momentum) running + momentum factor new, in place and unrecorded."""
-    data, value = (t.data if isinstance(t, Tensor) else t for t in (running, new))
+    data, value = (array_of(t) for t in (running, new))
     data *= 1 - momentum
     data += (value * (momentum * factor)).astype(data.dtype, copy=False)
     mark_written(data)

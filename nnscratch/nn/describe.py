@@ -15,7 +15,7 @@ from .conv import _Conv
 from .linear import Bilinear, Linear
 from .module import Module
 from .recurrent import RNNBase, RNNCellBase
-from .rnn_utils import PackedSequence
+from .utils.rnn import PackedSequence
 
 
 @dataclass

@@ -18,18 +18,9 @@ from .channels import add_channels, channel_sum
 from .views import reshape
 
 __all__ = [
-    "conv",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "conv_input",
-    "conv_transpose1d",
-    "conv_transpose2d",
-    "conv_transpose3d",
-    "conv_weight",
-    "fold",
-    "unfold",
-]
+    "conv", "conv1d", "conv2d", "conv3d", "conv_input", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "conv_weight", "fold", "unfold",
+]  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------------- primitives
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import Generator, generator_or_default
-from ..tensor import Tensor
+from ..tensor import Tensor, array_of
 from .activation import SELU_ALPHA, SELU_SCALE, leaky_relu, softmax
 from .arithmetic import add, div, mul, sub
 from .compare import gt, where
@@ -22,19 +22,15 @@ from .dims import axis_of
 from .random import draw_uniform
 
 __all__ = [
-    *("alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax"),
-    *("multinomial", "rrelu"),
-]
-
-
-def _array(x: Any) -> Any:
-    return x.data if isinstance(x, Tensor) else x
+    "alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax",
+    "multinomial", "rrelu",
+]  # fmt: skip
 
 
 def _kept(x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
     """A boolean array of `shape` on x's device, True with probability 1 - p."""
     keep = draw_uniform(shape, backend.float32, generator) >= p
-    return backend.array_module(_array(x)).asarray(keep)
+    return backend.array_module(array_of(x)).asarray(keep)
 
 
 def _check_probability(name: str, p: float) -> None:
@@ -134,7 +130,7 @@ def rrelu(
     if not training:
         return leaky_relu(input, (lower + upper) / 2)
     slope = draw_uniform(input.shape, input.dtype, generator) * (upper - lower) + lower
-    slope = backend.array_module(_array(input)).asarray(slope.astype(input.dtype, copy=False))
+    slope = backend.array_module(array_of(input)).asarray(slope.astype(input.dtype, copy=False))
     return mul(input, where(gt(input, 0), 1.0, slope))
 
 
@@ -153,10 +149,10 @@ def gumbel_softmax(
     """
     exponential = generator_or_default(generator).numpy.standard_exponential(logits.shape, dtype=np.float64)
     gumbel = -np.log(np.maximum(exponential, np.finfo(np.float64).tiny)).astype(logits.dtype)
-    soft = softmax(div(add(logits, backend.array_module(_array(logits)).asarray(gumbel)), tau), dim)
+    soft = softmax(div(add(logits, backend.array_module(array_of(logits)).asarray(gumbel)), tau), dim)
     if not hard:
         return soft
-    values = _array(soft)
+    values = array_of(soft)
     axis = axis_of(dim, values.ndim)
     at = [1] * values.ndim
     at[axis] = -1
@@ -171,10 +167,10 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
 
     Raises RuntimeError for probabilities outside [0, 1].
     """
-    probability = _array(input) if p is None else p
+    probability = array_of(input) if p is None else p
     if not np.all((probability >= np.zeros(())) & (probability <= np.ones(()))):
         raise RuntimeError("bernoulli: probabilities must be between 0 and 1")
-    array = _array(input)
+    array = array_of(input)
     draws = backend.array_module(array).asarray(draw_uniform(array.shape, backend.float64, generator))
     return made((draws < probability).astype(array.dtype))
 
@@ -184,7 +180,7 @@ def multinomial(input: Any, num_samples: int, replacement: bool = False, *, gene
 
     Raises RuntimeError for negative or non-finite weights, all zeros, or more samples than nonzero weights without replacement.
     """
-    weights = np.atleast_2d(np.asarray(backend.to_device(_array(input), "cpu"), np.float64))
+    weights = np.atleast_2d(np.asarray(backend.to_device(array_of(input), "cpu"), np.float64))
     if not np.all(np.isfinite(weights)) or np.any(weights < 0) or np.any(weights.sum(-1) <= 0):
         raise RuntimeError("multinomial: weights must be finite, not negative, and not all zero")
     if not replacement and num_samples > np.count_nonzero(weights, axis=-1).min(initial=weights.shape[-1]):

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import autograd, backend, ops
-from ..backend import default_generator
-from ..tensor import Tensor
-from . import rnn_utils as rnn  # noqa: F401  nn.utils.rnn, as in torch
-from .module import Module
-from .parameter import Parameter
+from ... import autograd, backend, ops
+from ...backend import default_generator
+from ...tensor import Tensor
+from ..module import Module
+from ..parameter import Parameter
+from . import rnn
 
 # ------------------------------------------------------------------------------------------------------------ vectors
 

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import backend, ops
-from ..tensor import Tensor, to_numpy
+from ... import backend, ops
+from ...tensor import Tensor, array_of, to_numpy
 
 __all__ = [
     "PackedSequence",
@@ -52,7 +52,7 @@ def _as_lengths(name: str, lengths: Any, steps: int, batch: int) -> np.ndarray:
 
 
 def _indices(like: Any, array: np.ndarray) -> Any:
-    return backend.array_module(like.data if isinstance(like, Tensor) else like).asarray(array)
+    return backend.array_module(array_of(like)).asarray(array)
 
 
 def pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> PackedSequence:
@@ -100,9 +100,7 @@ def pad_packed_sequence(
         places = places[:, to_numpy(sequence.unsorted_indices)]
     if batch_first:
         places = places.T
-    filling = backend.array_module(data.data if isinstance(data, Tensor) else data).full(
-        (1, *data.shape[1:]), padding_value, data.dtype
-    )
+    filling = backend.array_module(array_of(data)).full((1, *data.shape[1:]), padding_value, data.dtype)
     rows = ops.index_select(ops.cat([data, filling], 0), 0, _indices(data, places.ravel()))
     return ops.reshape(rows, (*places.shape, *data.shape[1:])), Tensor(sequence.lengths)
 
@@ -125,7 +123,7 @@ def pad_sequence(
     steps = max(s.shape[0] for s in sequences)
 
     def padded(s: Any) -> Any:
-        xp = backend.array_module(s.data if isinstance(s, Tensor) else s)
+        xp = backend.array_module(array_of(s))
         filling = xp.full((steps - s.shape[0], *s.shape[1:]), padding_value, s.dtype)
         return ops.cat([s, filling] if padding_side == "right" else [filling, s], 0)
 

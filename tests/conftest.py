@@ -1,0 +1,44 @@
+"""What all tests share: how Hypothesis searches, and the array libraries that a test can run on.
+
+HYPOTHESIS_PROFILE is dev (the default) or ci; HYPOTHESIS_SEED repeats the examples of a run, whose seed stands in its header.
+"""
+
+import os
+import secrets
+import sys
+
+import numpy as np
+import pytest
+from array_libraries import MODULES, strict_cupy
+from hypothesis import settings
+
+settings.register_profile("ci", deadline=None, derandomize=False, print_blob=True)
+settings.register_profile("dev", settings.get_profile("ci"), max_examples=50)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ.get("HYPOTHESIS_SEED") or str(secrets.randbits(32))
+
+
+def pytest_report_header(config):
+    return f"hypothesis seed: {config.option.hypothesis_seed} (set HYPOTHESIS_SEED to repeat it)"
+
+
+@pytest.fixture(params=["numpy", "strict", "cupy"])
+def xp(request, monkeypatch):
+    """NumPy; a stand-in for CuPy that is as strict about what it is mixed with; and CuPy where there is a GPU."""
+    if request.param == "numpy":
+        return np
+    if request.param == "strict":
+        for name, module in MODULES.items():
+            monkeypatch.setitem(sys.modules, name, module)
+        return strict_cupy
+    cupy = pytest.importorskip("cupy")
+    try:
+        cupy.arange(3).sum().get()
+    except Exception as fault:
+        pytest.skip(f"no usable GPU: {fault}")
+    return cupy
