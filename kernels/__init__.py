@@ -11,6 +11,7 @@ x is (N, C, *spec.input), y and g are (N, O, *spec.output), w is spec.weight_sha
 An implementation is a module with some or all of these functions and a line in `IMPLEMENTATIONS`.
 """
 
+import os
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
@@ -20,6 +21,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from .arrays import Array
+from .precision import precision
 from .spec import ConvSpec, PoolSpec, normalise_padding
 
 __all__ = [
@@ -31,10 +33,12 @@ __all__ = [
     "conv",
     "conv_input",
     "conv_weight",
+    "explain",
     "fold",
     "gather",
     "max_pool",
     "normalise_padding",
+    "precision",
     "scatter",
     "unfold",
     "use",
@@ -43,25 +47,33 @@ __all__ = [
 # Name -> when to choose it unasked, given (function name, first array, spec). The first that says yes, and has the
 # function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
 IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
+    "cpu": lambda function, array, spec: False,  # by name only: its first call compiles for half a minute
     "im2col": lambda function, array, spec: True,
     "reference": lambda function, array, spec: False,
 }
 
-_chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=None)
+
+def _named(name: str | None) -> str | None:
+    if name in (None, "", "auto"):
+        return None
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
+    return name
+
+
+_DEFAULT = _named(os.environ.get("NNSCRATCH_KERNELS"))
+_chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=_DEFAULT)
 
 
 class use:
     """Compute with the implementation `name` from now on in this thread, or inside a `with` block.
 
-    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks.
-    Raises ValueError for an unknown name.
+    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks. The environment
+    variable NNSCRATCH_KERNELS names the one to begin with. Raises ValueError for an unknown name.
     """
 
     def __init__(self, name: str | None) -> None:
-        if name == "auto":
-            name = None
-        if name is not None and name not in IMPLEMENTATIONS:
-            raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
+        name = _named(name)
         self._previous = _chosen.get()
         _chosen.set(name)
 
@@ -70,6 +82,13 @@ class use:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         _chosen.set(self._previous)
+
+
+def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = "float32") -> str:
+    """Which of the compiled algorithms `use("cpu")` would run for each direction of a convolution, and why."""
+    from .cpu import explain
+
+    return explain(spec, batch=batch, dtype=dtype)
 
 
 def available() -> list[str]:

@@ -85,17 +85,18 @@ def _by_range(x: np.ndarray, small: Any, tail: Any) -> np.ndarray:
 
 def _in_float64(f: Any) -> Any:
     """Evaluate f in float64 on an array of any float dtype and any shape; on a GPU, the function of that name from CuPy."""
+    name = f.__name__.strip("_")
 
     def outer(x: Any) -> Any:
         if not isinstance(x, (np.ndarray, np.generic)):
             from cupyx.scipy import special
 
-            return getattr(special, f.__name__)(x)
+            return getattr(special, name)(x)
         with np.errstate(all="ignore"):
             y = f(np.atleast_1d(x).astype(np.float64, copy=False)).reshape(np.shape(x))
             return y.astype(x.dtype, copy=False)
 
-    outer.__name__, outer.__doc__ = f.__name__, f.__doc__
+    outer.__name__, outer.__doc__ = name, f.__doc__
     return outer
 
 
@@ -108,9 +109,6 @@ def erfc(x):
 @_in_float64
 def _erf(x):
     return _by_range(x, _small_erf, lambda c, s: np.copysign(1 - c, s))
-
-
-_erf.__name__ = "erf"
 
 
 def erf(x: Any) -> Any:

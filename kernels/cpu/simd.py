@@ -8,6 +8,9 @@ Memory is addressed by a base pointer and tables of element offsets (int64). A n
 from a block of zeros, or writes to a block that nobody reads.
 """
 
+# An intrinsic names its run-time values in order to type them; the emitted code receives them.
+# ruff: noqa: ARG001
+
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,12 +25,14 @@ from numba.extending import intrinsic
 
 TRIPLE, _, FEATURES = cpu_target.target_context.codegen().magic_tuple()
 VECTOR_BYTES = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
+MASKS_ARE_FREE = VECTOR_BYTES == 64
 MANY_REGISTERS = VECTOR_BYTES == 64 or TRIPLE.startswith(("aarch64", "arm64"))  # 32 vector registers, else 16
 
 # Rows of a tile of 1, 2 or 4 vectors: the accumulators, a row of vectors and a broadcast fill the register file.
 ROWS_1, ROWS_2, ROWS_4 = (12, 12, 6) if MANY_REGISTERS else (12, 6, 2)
 WIDEST = 4 if MANY_REGISTERS else 2
-WEIGHT_VECTORS = 2 if MANY_REGISTERS else 1  # of a weight gradient's tile, which has eight or nine rows
+# Of a weight gradient's tile: channels of one tap, or taps of one channel.
+WEIGHT_VECTORS, WEIGHT_ROWS, WEIGHT_TAPS = (2, 8, 9) if MANY_REGISTERS else (1, 8, 9)
 
 LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # never nnan or ninf: NaN and Inf must pass through
 _SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
@@ -51,6 +56,11 @@ def kernel(function: Callable | None = None, *, parallel: bool = False) -> Calla
     if parallel:
         compiled._cache = _Cache(function)
     return compiled
+
+
+def inlined(function: Callable) -> Callable:
+    """Decorator for the parts of a kernel. A part compiled on its own would be optimised again in each caller."""
+    return njit(nogil=True, error_model="numpy", fastmath=LOOSE, inline="always")(function)
 
 
 def lanes(dtype: np.dtype) -> int:
@@ -134,6 +144,16 @@ class Code:
         function = self._intrinsic(f"masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
         self.b.call(function, [value, address, I32(self.bytes), mask])
 
+    def store_places(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
+        """Store as many int64 as there are lanes."""
+        address = self.b.bitcast(pointer, value.type.as_pointer())
+        if mask is None:
+            self.b.store(value, address).align = 8
+            return
+        arguments = [value.type, address.type, I32, mask.type]
+        function = self._intrinsic(f"masked.store.v{self.lanes}i64.p0", ir.VoidType(), arguments)
+        self.b.call(function, [value, address, I32(8), mask])
+
     def loop(self, trips: Value, carried: list[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
         """for i in range(trips): carried = body(i, carried); at least one trip."""
         before, head, end = self.b.block, self.b.append_basic_block(), self.b.append_basic_block()
@@ -150,7 +170,18 @@ class Code:
         return results
 
     def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], None]) -> None:
-        """body(offset, mask) for every vector of `count` elements; the mask is None but for a last, partial one."""
+        """body(offset, mask) for every vector of `count` elements; the mask may be None but for a last, partial one."""
+        if MASKS_ARE_FREE:  # half the code to compile
+            vectors = self.b.udiv(self.b.add(count, I64(self.lanes - 1)), I64(self.lanes))
+
+            def masked(i: Value, carried: list[Value]) -> list[Value]:
+                start = self.b.mul(i, I64(self.lanes))
+                body(start, self.first(self.b.sub(count, start)))
+                return carried
+
+            with self.b.if_then(self.b.icmp_signed(">", vectors, I64(0))):
+                self.loop(vectors, [], masked)
+            return
         whole, rest = self.b.udiv(count, I64(self.lanes)), self.b.urem(count, I64(self.lanes))
 
         def step(i: Value, carried: list[Value]) -> list[Value]:
@@ -165,7 +196,11 @@ class Code:
 
 @intrinsic
 def at(typing_context, array, offset):
-    """Address of element `offset` of an array's memory."""
+    """Address of element `offset` of an array's memory.
+
+    It does not keep the array alive. Numba frees a local array after its last mention: take the address where it is used,
+    inside the loop, so that the array lives until the loop is over.
+    """
 
     def codegen(context, builder, signature, args):
         data = context.make_array(signature.args[0])(context, builder, args[0]).data

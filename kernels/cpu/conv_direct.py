@@ -1,0 +1,281 @@
+"""Direct convolution in all three directions, by register tiles on channels-last memory and without columns.
+
+A block of result pixels is described by a table of where each tap of each pixel lies; tiles sum over taps and channels with
+the results in registers. So any kernel, stride, dilation, padding and 1 to 3 axes are one code, and pixels of different
+rows and images share a tile. Work is divided by shape alone: the number of threads changes nothing in the result.
+"""
+
+import numpy as np
+from numba import prange
+
+from ..spec import ConvSpec
+from .channel_tiles import depthwise_tile, depthwise_weight_tile
+from .gemm import BLOCK, ITEMS, gather_panel, split_vectors
+from .geometry import Gather, adjoint, forward
+from .launch import launch, operand, result_like
+from .packing import Filters, pack, padded_lanes, unpack
+from .simd import WEIGHT_ROWS, WEIGHT_TAPS, WEIGHT_VECTORS, WIDEST, aligned, at, inlined, kernel, lanes, shifted
+from .tiles import copy_rows, dot_tile, pixel_tile
+
+PARTS = 8  # of the pixels, each with a weight gradient of its own
+MOST_PARTIAL_BYTES = 1 << 26
+FEW = 4  # output channels that are better computed by dot products along the input channels
+
+
+def conv(x: np.ndarray, w: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
+    y = result_like(x, spec.output_shape(len(x)))
+    _gather(operand(x), Filters.of(w, spec), y, forward(spec))
+    return np.moveaxis(y, -1, 1)
+
+
+def conv_input(g: np.ndarray, w: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
+    gx = result_like(g, spec.input_shape(len(g)))
+    g, filters = operand(g), Filters.of(w, spec).swapped()
+    for phase in adjoint(spec):
+        _gather(g, filters, gx, phase)
+    return np.moveaxis(gx, -1, 1)
+
+
+def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
+    gw = np.zeros(spec.weight_shape, x.dtype)
+    x, g, filters = operand(x), operand(g), Filters.of(gw, spec)
+    if filters.outputs < min(filters.depth, lanes(x.dtype)):  # the lanes are better used along the input channels
+        for phase in adjoint(spec):
+            _correlate(g, x, filters.swapped(), phase)
+    else:
+        _correlate(x, g, filters, forward(spec))
+    return gw
+
+
+def _is_depthwise(w: Filters) -> bool:
+    return w.outputs == w.depth == 1 < w.groups
+
+
+def _gather(source: np.ndarray, w: Filters, result: np.ndarray, gather: Gather) -> None:
+    """result[p, o] = sum over t, c of source[place(p, t), c] * w[o, c, t], by groups."""
+    groups, outputs, depth, taps = w.groups, w.outputs, w.depth, len(gather.taps)
+    pixels = len(source) * gather.pixels
+    if not pixels or not outputs * groups:
+        return
+    if not taps * depth:
+        _zero(result, gather)
+        return
+    zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
+    common = source.reshape(-1), result.reshape(-1), zeros, gather, pixels
+    if _is_depthwise(w):
+        weights = np.ascontiguousarray(w.array()[:, 0, 0, gather.taps].T)
+        launch(_depthwise_blocks, *common, weights)
+    elif outputs <= FEW < depth:
+        weights = np.zeros((groups, taps, 1 if outputs == 1 else FEW, padded_lanes(depth, source.dtype)), source.dtype)
+        weights[:, :, :outputs, :depth] = w.array()[..., gather.taps].transpose(0, 3, 1, 2)
+        launch(_dot_blocks, *common, weights, depth, outputs)
+    else:
+        split = split_vectors(outputs, -(-pixels // BLOCK) * groups, source.dtype)
+        launch(_gather_blocks, *common, pack(w, gather.taps), depth, outputs, split, lanes(source.dtype))
+
+
+def _zero(result: np.ndarray, gather: Gather) -> None:
+    places = gather.row_targets[:, None] + gather.col_targets
+    result.reshape(len(result), -1, result.shape[-1])[:, places.reshape(-1) // result.shape[-1]] = 0
+
+
+@kernel
+def _block_places(gather, first, pixels, spare):
+    """(table, targets): offsets of all taps of the BLOCK pixels from `first` on, and of their results.
+
+    Those past the end repeat the last one. The table ends with `spare` rows of padding.
+    """
+    width, taps = len(gather.cols), gather.rows.shape[1] * gather.cols.shape[1]
+    table, targets = np.empty((taps + spare, BLOCK), np.int64), np.empty(BLOCK, np.int64)
+    count = min(BLOCK, pixels - first)
+    n, place = divmod(first, len(gather.rows) * width)
+    a, b = divmod(place, width)
+    begin = 0
+    while begin < count:  # runs of pixels in one row
+        end = min(count, begin + width - b)
+        _run_places(gather, n, a, b, table[:, begin:end], targets[begin:end])
+        begin, b, a = end, 0, a + 1
+        if a == len(gather.rows):
+            n, a = n + 1, 0
+    for t in range(taps):
+        table[t, count:] = table[t, count - 1]
+    table[taps:] = -1
+    targets[count:] = targets[count - 1]
+    return table, targets
+
+
+@kernel
+def _run_places(gather, n, a, b, table, targets):
+    """The same for pixels from (n, a, b) on that lie in one row."""
+    cols, size = gather.cols[b : b + len(targets)], len(targets)
+    start = n * gather.target_image + gather.row_targets[a]
+    for i in range(size):
+        targets[i] = start + gather.col_targets[b + i]
+    t = 0
+    for row in gather.rows[a]:
+        start = n * gather.image + row
+        for u in range(cols.shape[1]):
+            places = table[t]
+            for i in range(size):
+                places[i] = start + cols[i, u] if row >= 0 and cols[i, u] >= 0 else -1
+            t += 1
+
+
+@kernel
+def _gather_block(item, source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
+    groups, vectors = len(weights), (width + lanes - 1) // lanes
+    splits = (vectors + split - 1) // split
+    block, rest = divmod(item, groups * splits)
+    group, part = divmod(rest, splits)
+    table, targets = _block_places(gather, block * BLOCK, pixels, 0)
+    count = min(BLOCK, pixels - block * BLOCK)
+    vector, end = part * split, min(vectors, (part + 1) * split)
+    while vector < end:
+        step = 4 if WIDEST == 4 and end - vector >= 4 else 2 if end - vector >= 2 else 1
+        gather_panel(
+            at(source, group * depth), at(target, group * width), at(zeros, 0), table, targets,
+            weights, group * weights.shape[1], count, depth, width, vector, step, lanes,
+        )  # fmt: skip
+        vector += step
+
+
+@kernel(parallel=True)
+def _gather_blocks(source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
+    splits = ((width + lanes - 1) // lanes + split - 1) // split
+    for item in prange((pixels + BLOCK - 1) // BLOCK * len(weights) * splits):
+        _gather_block(np.int64(item), source, target, zeros, gather, pixels, weights, depth, width, split, lanes)
+
+
+@kernel
+def _dot_block(item, source, target, zeros, gather, pixels, weights, depth, width):
+    groups, taps, outputs, rounded = weights.shape
+    block, group = divmod(item, groups)
+    table, targets = _block_places(gather, block * BLOCK, pixels, 0)
+    sums = np.empty(4 * FEW, source.dtype)
+    start, panel = at(source, group * depth), at(weights, group * taps * outputs * rounded)
+    count = min(BLOCK, pixels - block * BLOCK)
+    step = 8 if outputs == 1 else 4
+    for i in range(0, count, step):
+        if outputs == 1:
+            dot_tile(8, 1, start, at(zeros, 0), at(table, i), BLOCK, taps, depth, panel, rounded, at(sums, 0))
+        else:
+            dot_tile(4, FEW, start, at(zeros, 0), at(table, i), BLOCK, taps, depth, panel, FEW * rounded, at(sums, 0))
+        for j in range(min(step, count - i)):
+            for o in range(width):
+                target[targets[i + j] + group * width + o] = sums[j * outputs + o]
+
+
+@kernel(parallel=True)
+def _dot_blocks(source, target, zeros, gather, pixels, weights, depth, width):
+    for item in prange((pixels + BLOCK - 1) // BLOCK * len(weights)):
+        _dot_block(np.int64(item), source, target, zeros, gather, pixels, weights, depth, width)
+
+
+@kernel
+def _depthwise_block(block, source, target, zeros, gather, pixels, weights):
+    taps, channels = weights.shape
+    table, targets = _block_places(gather, block * BLOCK, pixels, 0)
+    count = min(BLOCK, pixels - block * BLOCK)
+    for i in range(0, count, 8):
+        depthwise_tile(
+            8, at(source, 0), at(zeros, 0), at(table, i), BLOCK, taps, at(weights, 0),
+            at(target, 0), at(targets, i), count - i, channels,
+        )  # fmt: skip
+
+
+@kernel(parallel=True)
+def _depthwise_blocks(source, target, zeros, gather, pixels, weights):
+    for block in prange((pixels + BLOCK - 1) // BLOCK):
+        _depthwise_block(np.int64(block), source, target, zeros, gather, pixels, weights)
+
+
+def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -> None:
+    """gw[o, c, t] = sum over p of g[p, o] * source[place(p, t), c], by groups; other taps are left alone."""
+    groups, outputs, depth, taps = gw.groups, gw.outputs, gw.depth, len(gather.taps)
+    pixels = len(source) * gather.pixels
+    if not pixels * taps * depth * outputs * groups:
+        return
+    zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
+    parts = min(PARTS, -(-pixels // BLOCK))
+    flat = source.reshape(-1), g.reshape(-1)
+    if _is_depthwise(gw):
+        total = aligned((parts, taps, groups), source.dtype)
+        launch(_depthwise_weight_parts, *flat, total, zeros, gather, pixels)
+        gw.array()[:, 0, 0, gather.taps] = total.sum(0).T
+        return
+    columns = WEIGHT_VECTORS * lanes(source.dtype)
+    width = padded_lanes(outputs, source.dtype, WEIGHT_VECTORS)
+    parts = max(1, min(parts, MOST_PARTIAL_BYTES // (groups * taps * depth * width * source.itemsize)))
+    total = aligned((parts, groups, taps, depth, width), source.dtype)
+    splits = max(1, min(width // columns, ITEMS // (parts * groups)))
+    launch(_weight_parts, *flat, total, zeros, gather, pixels, outputs, splits, columns)
+    unpack(total, gw, gather.taps)
+
+
+@inlined
+def _weight_block(source, zeros, table, panel, count, sums, taps, depth, width, columns):
+    """Add one block's products to `sums`, of `columns` results."""
+    stride, tap_step = table.shape[1], depth * width
+    if depth >= WEIGHT_ROWS:
+        for t in range(taps):
+            for c in range(0, depth, WEIGHT_ROWS):
+                start = min(c, depth - WEIGHT_ROWS)
+                pixel_tile(
+                    1, WEIGHT_ROWS, WEIGHT_VECTORS, shifted(source, start), zeros, at(table, t * stride), stride, count,
+                    panel, columns, shifted(sums, t * tap_step + start * width), tap_step, width, 1, c - start,
+                )  # fmt: skip
+    else:
+        for t in range(0, taps, WEIGHT_TAPS):
+            for c in range(depth):
+                pixel_tile(
+                    WEIGHT_TAPS, 1, WEIGHT_VECTORS, shifted(source, c), zeros, at(table, t * stride), stride, count,
+                    panel, columns, shifted(sums, t * tap_step + c * width), tap_step, width, taps - t, 0,
+                )  # fmt: skip
+
+
+@kernel
+def _weight_part(item, source, g, total, zeros, gather, pixels, outputs, splits, columns):
+    parts, groups, taps, depth, width = total.shape
+    part, rest = divmod(item, groups * splits)
+    group, split = divmod(rest, splits)
+    panels, blocks = width // columns, (pixels + BLOCK - 1) // BLOCK
+    low, high = split * panels // splits, (split + 1) * panels // splits
+    total[part, group, :, :, low * columns : high * columns] = 0
+    sums, base = at(total, 0), (part * groups + group) * taps * depth * width
+    panel = np.empty(BLOCK * columns, source.dtype)
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        table, targets = _block_places(gather, block * BLOCK, pixels, WEIGHT_TAPS - 1)
+        count = min(BLOCK, pixels - block * BLOCK)
+        for j in range(low, high):
+            start = group * outputs + j * columns
+            copy_rows(WEIGHT_VECTORS, at(g, start), at(targets, 0), count, outputs - j * columns, at(panel, 0))
+            _weight_block(
+                at(source, group * depth), at(zeros, 0), table, at(panel, 0), count, shifted(sums, base + j * columns),
+                taps, depth, width, columns,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def _weight_parts(source, g, total, zeros, gather, pixels, outputs, splits, columns):
+    for item in prange(len(total) * total.shape[1] * splits):
+        _weight_part(np.int64(item), source, g, total, zeros, gather, pixels, outputs, splits, columns)
+
+
+@kernel
+def _depthwise_weight_part(part, source, g, total, zeros, gather, pixels):
+    parts, taps, channels = total.shape
+    total[part] = 0
+    blocks = (pixels + BLOCK - 1) // BLOCK
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        table, targets = _block_places(gather, block * BLOCK, pixels, 7)
+        for t in range(0, taps, 8):
+            depthwise_weight_tile(
+                8, at(source, 0), at(zeros, 0), at(table, t * BLOCK), BLOCK, min(BLOCK, pixels - block * BLOCK),
+                at(g, 0), at(targets, 0), at(total, (part * taps + t) * channels), taps - t, channels,
+            )  # fmt: skip
+
+
+@kernel(parallel=True)
+def _depthwise_weight_parts(source, g, total, zeros, gather, pixels):
+    for part in prange(len(total)):
+        _depthwise_weight_part(np.int64(part), source, g, total, zeros, gather, pixels)

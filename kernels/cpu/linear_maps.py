@@ -1,0 +1,85 @@
+"""The linear maps of Winograd convolution, and the intrinsic that applies one to blocks of channels."""
+
+# An intrinsic names its run-time values in order to type them; the emitted code receives them.
+# ruff: noqa: ARG001
+
+from fractions import Fraction
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .simd import Code
+
+# Cook-Toom's minimal filtering F(m, 3), by its interpolation points (and infinity): m + 2 products for m outputs,
+# y = output @ ((filter @ w) * (input @ x)). Points of small, mixed magnitude keep the sums well conditioned.
+# (A. Lavin, S. Gray, "Fast algorithms for convolutional neural networks", 2015; B. Barabasz et al., "Error analysis and
+# improving the accuracy of Winograd convolution for deep neural networks", 2018.)
+POINTS = {2: (0, 1, -1), 4: (0, 1, -1, Fraction(1, 2), -2)}
+
+Matrix = tuple[tuple[Fraction, ...], ...]
+
+
+def _winograd(m: int) -> dict[str, Matrix]:
+    points = [Fraction(p) for p in POINTS[m]]
+    n = m + 2
+
+    def without(skipped):
+        """Coefficients of the product of (x - p) over the other points, and its value at the skipped one."""
+        polynomial, value = [Fraction(1)], Fraction(1)
+        for p in points:
+            if p is not skipped:
+                polynomial = [a - p * b for a, b in zip([0, *polynomial], [*polynomial, 0], strict=True)]
+                value *= (skipped if skipped is not None else 0) - p
+        return polynomial + [Fraction(0)] * (n - len(polynomial)), value
+
+    input = [without(p)[0] for p in points] + [without(None)[0]]
+    filter = [[p**k / without(p)[1] for k in range(3)] for p in points] + [[Fraction(0), Fraction(0), Fraction(1)]]
+    output = [[p**i for p in points] + [Fraction(int(i == m - 1))] for i in range(m)]
+    maps = {"input": input, "filter": filter, "output": output}
+    maps |= {name + "'": list(zip(*rows, strict=True)) for name, rows in maps.items()}
+    return {f"{name}{m}": tuple(map(tuple, rows)) for name, rows in maps.items()}
+
+
+MAPS: dict[str, Matrix] = _winograd(2) | _winograd(4)
+
+
+@intrinsic(prefer_literal=True)
+def linear_map(typing_context, name, source, places, padding, target, targets, waste, channels):
+    """target[targets[i] + c] = sum over j of MAPS[name][i, j] * source[places[j] + c] for all c < channels.
+
+    `padding` and `waste` take the place of negative offsets.
+    """
+    signature = types.void(name, source, places, padding, target, targets, waste, types.intp)
+    matrix = MAPS[name.literal_value]
+
+    def codegen(context, builder, signature, args):
+        _, source, places, padding, target, targets, waste, channels = args
+        code = Code(context, builder, signature.args[1].dtype)
+        inputs = code.places(source, places, len(matrix[0]), padding)
+        outputs = code.places(target, targets, len(matrix), waste)
+
+        def vector(c, mask):
+            values = [code.load(code.at(pointer, c), mask) for pointer in inputs]
+            for row, pointer in zip(matrix, outputs, strict=True):
+                code.store(_combine(code, row, values), code.at(pointer, c), mask)
+
+        code.vectors_and_tail(channels, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _combine(code: Code, row: tuple[Fraction, ...], values: list[ir.Value]) -> ir.Value:
+    """sum of row[j] * values[j], without the zeros, units first."""
+    terms = sorted(((abs(c) != 1, c < 0, j, c) for j, c in enumerate(row) if c), key=lambda term: term[:3])
+    total = None
+    for multiplied, negative, j, c in terms:
+        factor = ir.Constant(code.type, [float(c)] * code.lanes)
+        if total is None:
+            total = code.b.fmul(values[j], factor) if multiplied or negative else values[j]
+        elif multiplied:
+            total = code.fma(values[j], factor, total)
+        else:
+            total = code.b.fsub(total, values[j]) if negative else code.b.fadd(total, values[j])
+    return total

@@ -1,0 +1,222 @@
+"""Max and average pools channels-last: one pass over each window's pixels, the channels innermost.
+
+Plain loops over slices, which LLVM vectorises. Work is divided by images and rows, so results do not depend on threads.
+"""
+
+from math import prod
+
+import numpy as np
+from numba import prange
+
+from ..spec import PoolSpec
+from .channel_tiles import max_tile
+from .geometry import divisors, windows
+from .launch import launch, operand, result_like
+from .simd import at, kernel
+
+CHANNELS = 64  # per item of work where images are few
+
+
+def max_pool(x: np.ndarray, *, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
+    shape = (*x.shape[:2], *spec.output)
+    y = result_like(x, shape)
+    indices = np.empty(y.shape, np.int64)
+    x, table = operand(x), windows(spec)
+    if y.size:
+        launch(_max, x.reshape(-1), y.reshape(-1), indices.reshape(-1), table.rows, table.cols, *_shape(x))
+    return np.moveaxis(y, -1, 1), np.moveaxis(indices, -1, 1)
+
+
+def gather(x: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:  # noqa: ARG001 (one signature for all)
+    x, indices = operand(x), operand(indices.astype(np.int64, copy=False))
+    y = np.empty(indices.shape, x.dtype)
+    if y.size:
+        launch(_take, x.reshape(-1), indices.reshape(-1), y.reshape(-1), *_shape(x), prod(indices.shape[1:-1]))
+    return np.moveaxis(y, -1, 1)
+
+
+def scatter(g: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
+    gx = result_like(g, (*g.shape[:2], *spec.input))
+    done = not gx.size
+    g, indices = operand(g), operand(indices.astype(np.int64, copy=False))
+    flat = g.reshape(-1), indices.reshape(-1), gx.reshape(-1)
+    if not done and _windows_tile(spec) and g.shape[1:-1] == spec.output:
+        table, strays = windows(spec), np.zeros(len(g), np.bool_)
+        launch(_put_in_windows, *flat, table.rows, table.cols, *_shape(gx), strays)
+        done = not strays.any()
+    if not done:
+        launch(_put, *flat, *_shape(gx), prod(g.shape[1:-1]), _chunk(g))
+    return np.moveaxis(gx, -1, 1)
+
+
+def avg_pool(x: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
+    y = result_like(x, (*x.shape[:2], *spec.output))
+    x, table = operand(x), windows(spec)
+    if y.size:
+        divisor = divisors(spec).astype(x.dtype)
+        launch(_mean, x.reshape(-1), y.reshape(-1), table.rows, table.cols, divisor, *_shape(x))
+    return np.moveaxis(y, -1, 1)
+
+
+def avg_pool_input(g: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
+    gx = result_like(g, (*g.shape[:2], *spec.input))
+    g, table = operand(g), windows(spec)
+    if gx.size:
+        divisor = divisors(spec).astype(g.dtype)
+        launch(_spread, g.reshape(-1), gx.reshape(-1), table.rows, table.cols, divisor, *_shape(gx), _chunk(g))
+    return np.moveaxis(gx, -1, 1)
+
+
+def _shape(x: np.ndarray) -> tuple[int, int, int]:
+    """Images, elements of one, channels."""
+    return len(x), x[0].size, x.shape[-1]
+
+
+def _chunk(g: np.ndarray) -> int:
+    """Channels per item: all, but where images are few."""
+    return g.shape[-1] if len(g) >= 8 else CHANNELS
+
+
+def _windows_tile(spec: PoolSpec) -> bool:
+    """Whether every input pixel lies in exactly one window."""
+    whole = all(k == s and k * p == size for k, s, p, size in zip(spec.kernel, spec.stride, spec.output, spec.input, strict=True))
+    return whole and set(spec.dilation) == {1} and not any(map(any, spec.padding))
+
+
+@kernel
+def _max_item(item, x, y, indices, rows, cols, image, channels):
+    P, Q = len(rows), len(cols)
+    n, a = divmod(item, P)
+    inside = np.empty(rows.shape[1] * cols.shape[1], np.int64)
+    for b in range(Q):
+        count = 0
+        for row in rows[a]:
+            for col in cols[b]:
+                if row >= 0 and col >= 0:
+                    inside[count] = row + col
+                    count += 1
+        start = (item * Q + b) * channels
+        max_tile(at(x, n * image), channels, at(inside, 0), count, at(y, start), at(indices, start), channels)
+
+
+@kernel(parallel=True)
+def _max(x, y, indices, rows, cols, images, image, channels):
+    for index in prange(images * len(rows)):
+        _max_item(np.int64(index), x, y, indices, rows, cols, image, channels)
+
+
+@kernel
+def _take_item(n, x, indices, y, image, channels, pixels):
+    source = x[n * image : (n + 1) * image]
+    for p in range(n * pixels, (n + 1) * pixels):
+        places, values = indices[p * channels : (p + 1) * channels], y[p * channels : (p + 1) * channels]
+        for c in range(channels):
+            values[c] = source[places[c] * channels + c]
+
+
+@kernel(parallel=True)
+def _take(x, indices, y, images, image, channels, pixels):
+    for index in prange(images):
+        _take_item(np.int64(index), x, indices, y, image, channels, pixels)
+
+
+@kernel
+def _put_item(item, g, indices, x, image, channels, pixels, chunk):
+    chunks = (channels + chunk - 1) // chunk
+    n, part = divmod(item, chunks)
+    low, high = part * chunk, min(channels, part * chunk + chunk)
+    target = x[n * image : (n + 1) * image]
+    for p in range(0, image, channels):
+        target[p + low : p + high] = 0
+    for p in range(n * pixels, (n + 1) * pixels):
+        values, places = g[p * channels : (p + 1) * channels], indices[p * channels : (p + 1) * channels]
+        for c in range(low, high):
+            target[places[c] * channels + c] += values[c]
+
+
+@kernel(parallel=True)
+def _put(g, indices, x, images, image, channels, pixels, chunk):
+    chunks = (channels + chunk - 1) // chunk
+    for index in prange(images * chunks):
+        _put_item(np.int64(index), g, indices, x, image, channels, pixels, chunk)
+
+
+@kernel
+def _put_in_windows_item(n, g, indices, x, rows, cols, image, channels, strays):
+    """As _put, for windows that tile the input; marks the images with an index outside its window."""
+    P, Q = len(rows), len(cols)
+    found = 0
+    for a in range(P):
+        for b in range(Q):
+            p = ((n * P + a) * Q + b) * channels
+            values, places = g[p : p + channels], indices[p : p + channels]
+            for row in rows[a]:
+                for col in cols[b]:
+                    index = row + col
+                    target = x[n * image + index * channels : n * image + (index + 1) * channels]
+                    for c in range(channels):
+                        here = places[c] == index
+                        target[c] = values[c] if here else 0
+                        found += here
+    strays[n] = found != P * Q * channels
+
+
+@kernel(parallel=True)
+def _put_in_windows(g, indices, x, rows, cols, images, image, channels, strays):
+    """As _put, for windows that tile the input; marks the images with an index outside its window."""
+    for index in prange(images):
+        _put_in_windows_item(np.int64(index), g, indices, x, rows, cols, image, channels, strays)
+
+
+@kernel
+def _mean_item(item, x, y, rows, cols, divisor, image, channels):
+    P, Q = len(rows), len(cols)
+    n, a = divmod(item, P)
+    for b in range(Q):
+        at = ((n * P + a) * Q + b) * channels
+        total = y[at : at + channels]
+        total[:] = 0
+        for row in rows[a]:
+            for col in cols[b]:
+                if row >= 0 and col >= 0:
+                    start = n * image + (row + col) * channels
+                    values = x[start : start + channels]
+                    for c in range(channels):
+                        total[c] += values[c]
+        count = divisor[a, b]
+        for c in range(channels):
+            total[c] /= count
+
+
+@kernel(parallel=True)
+def _mean(x, y, rows, cols, divisor, images, image, channels):
+    for index in prange(images * len(rows)):
+        _mean_item(np.int64(index), x, y, rows, cols, divisor, image, channels)
+
+
+@kernel
+def _spread_item(item, g, x, rows, cols, divisor, image, channels, chunk):
+    P, Q = len(rows), len(cols)
+    chunks = (channels + chunk - 1) // chunk
+    n, part = divmod(item, chunks)
+    low, high = part * chunk, min(channels, part * chunk + chunk)
+    for p in range(n * image, (n + 1) * image, channels):
+        x[p + low : p + high] = 0
+    for a in range(P):
+        for b in range(Q):
+            at = ((n * P + a) * Q + b) * channels
+            values, count = g[at + low : at + high], divisor[a, b]
+            for row in rows[a]:
+                for col in cols[b]:
+                    if row >= 0 and col >= 0:
+                        start = n * image + (row + col) * channels
+                        target = x[start + low : start + high]
+                        for c in range(high - low):
+                            target[c] += values[c] / count
+
+
+@kernel(parallel=True)
+def _spread(g, x, rows, cols, divisor, images, image, channels, chunk):
+    chunks = (channels + chunk - 1) // chunk
+    for index in prange(images * chunks):
+        _spread_item(np.int64(index), g, x, rows, cols, divisor, image, channels, chunk)

@@ -1,0 +1,205 @@
+"""Direct convolution by Numba against NumPy in float64: values, adjoints, layouts, threads."""
+
+# ruff: noqa: E402 (without Numba the imports below must not be reached)
+
+import threading
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from hypothesis import given
+from hypothesis import strategies as st
+from kernel_cases import PROFILE, conv_arrays, conv_case, conv_cases, dot, layouts
+from nnscratch.kernels import ConvSpec, cpu, im2col, reference
+from nnscratch.kernels.cpu import conv_direct
+
+DIRECTIONS = ("conv", "conv_input", "conv_weight")
+
+
+def operands(case):
+    return {"conv": (case.x, case.w), "conv_input": (case.g, case.w), "conv_weight": (case.x, case.g)}
+
+
+def check_within(actual, function, a, b, spec, units, oracle=im2col):
+    """Error of every element at most `units` roundings of the sum of absolute products."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    exact, scale = (getattr(oracle, function)(f(a), f(b), spec=spec) for f in (lambda v: v, np.abs))
+    assert actual.shape == exact.shape
+    assert np.all(np.abs(actual - exact) <= units * np.finfo(actual.dtype).eps * scale + 1e-300)
+
+
+def check_all_directions(case, dtype, oracle=im2col):
+    case = case._replace(x=case.x.astype(dtype), w=case.w.astype(dtype), g=case.g.astype(dtype))
+    for function, (a, b) in operands(case).items():
+        actual = getattr(conv_direct, function)(a, b, spec=case.spec)
+        assert actual.dtype == dtype
+        check_within(actual, function, a, b, case.spec, 64, oracle)
+
+
+@PROFILE
+@given(conv_cases(), st.sampled_from([np.float32, np.float64]))
+def test_any_geometry(case, dtype):
+    check_all_directions(case, dtype)
+
+
+def test_against_the_naive_loops():
+    case = conv_case((2, 6, 5, 4), (4, 3, 3, 2), stride=(2, 1), padding=((1, 0), (2, 1)), dilation=(1, 2), groups=2)
+    check_all_directions(case, np.float64, reference)
+    check_all_directions(case, np.float32, reference)
+
+
+# Channels around the lanes and tiles of any machine, on both sides; the output's 1 to 4 are dot products.
+WIDTHS = [
+    (1, 1),
+    (1, 70),
+    (2, 33),
+    (3, 64),
+    (3, 17),
+    (4, 5),
+    (5, 130),
+    (7, 9),
+    (9, 3),
+    (16, 16),
+    (33, 4),
+    (40, 1),
+    (65, 96),
+    (600, 8),
+]
+
+
+@pytest.mark.parametrize(("channels", "outputs"), WIDTHS)
+def test_channels(channels, outputs):
+    check_all_directions(conv_case((2, channels, 7, 9), (outputs, channels, 3, 3), padding=1), np.float32)
+    check_all_directions(conv_case((3, channels, 5, 3), (outputs, channels, 2, 2), stride=2), np.float64)
+
+
+@pytest.mark.parametrize("groups", [2, 4, 40])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_groups(groups, stride, multiplier):
+    shapes = (3, 40, 9, 8), (40 * multiplier, 40 // groups, 3, 3)
+    check_all_directions(conv_case(*shapes, stride=stride, padding=1, groups=groups), np.float32)
+
+
+def test_many_blocks_of_pixels():
+    check_all_directions(conv_case((5, 3, 30, 31), (20, 3, 3, 3), padding=2), np.float32)
+    check_all_directions(conv_case((300, 19, 1, 1), (70, 19, 1, 1)), np.float32)
+    check_all_directions(conv_case((1, 2, 2000), (8, 2, 9), dilation=3, padding=5), np.float32)
+
+
+@pytest.mark.parametrize(("stride", "dilation", "output_padding"), [(1, 2, 1), (2, 1, 1), (2, 3, 2), (3, 1, 2)])
+def test_transposed(stride, dilation, output_padding):
+    spec = ConvSpec.transposed((2, 4, 3, 4), (4, 3, 3, 2), stride=stride, dilation=dilation, output_padding=output_padding)
+    check_all_directions(conv_arrays(spec), np.float32)
+
+
+@pytest.mark.parametrize(
+    "shapes", [((2, 0, 4), (3, 0, 2)), ((0, 2, 4), (3, 2, 2)), ((2, 2, 4), (0, 2, 2)), ((0, 4, 4), (4, 1, 2))]
+)
+def test_empty(shapes):
+    x_shape, w_shape = shapes
+    check_all_directions(conv_case(x_shape, w_shape, groups=4 if w_shape[1] == 1 else 1), np.float32)
+
+
+def test_a_stride_beyond_the_kernel_leaves_zeros():
+    spec, _, w, g = conv_case((1, 3, 10, 10), (20, 3, 1, 1), stride=3)
+    gx = conv_direct.conv_input(g, w, spec=spec)
+    assert not gx[:, :, 1::3].any()
+    assert gx[:, :, ::3, ::3].all()
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 20}])
+def test_adjoint_identity(options):
+    spec, x, w, g = conv_case((2, 20, 9, 9), (20, 20 // options.get("groups", 1), 3, 3), padding=1, **options)
+    value = dot(conv_direct.conv(x, w, spec=spec), g)
+    assert dot(conv_direct.conv_input(g, w, spec=spec), x) == pytest.approx(value, rel=1e-11)
+    assert dot(conv_direct.conv_weight(x, g, spec=spec), w) == pytest.approx(value, rel=1e-11)
+
+
+@pytest.mark.parametrize("options", [{}, {"groups": 4}])
+def test_memory_layouts(options):
+    case = conv_case((2, 4, 5, 6), (4, 4 // options.get("groups", 1), 3, 2), padding=1, **options)
+    for function, (a, b) in operands(case).items():
+        plain = getattr(conv_direct, function)(a, b, spec=case.spec)
+        for (name, a2), b2 in zip(layouts(a).items(), layouts(b).values()):
+            before = a2.copy(), b2.copy()
+            a2.flags.writeable = b2.flags.writeable = False
+            np.testing.assert_array_equal(getattr(conv_direct, function)(a2, b2, spec=case.spec), plain, err_msg=name)
+            np.testing.assert_array_equal(a2, before[0])
+            np.testing.assert_array_equal(b2, before[1])
+
+
+def test_results_are_channels_last_and_their_own():
+    spec, x, w, g = conv_case((2, 4, 6, 6), (8, 4, 1, 1), dtype=np.float32)
+    y, gx, gw = cpu.conv(x, w, spec=spec), cpu.conv_input(g, w, spec=spec), cpu.conv_weight(x, g, spec=spec)
+    assert np.moveaxis(y, 1, -1).flags.c_contiguous
+    assert np.moveaxis(gx, 1, -1).flags.c_contiguous
+    assert gw.flags.c_contiguous
+    assert not any(np.shares_memory(result, array) for result in (y, gx, gw) for array in (x, w, g))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("outputs", [3, 20])
+def test_nan_and_infinity_pass_through(value, outputs):
+    spec, x, w, g = conv_case((2, 17, 6, 6), (outputs, 17, 3, 3), dtype=np.float32, padding=1)
+    x[1, 16, 2, 3] = g[0, 0, 1, 1] = value
+    for function, (a, b) in {"conv": (x, w), "conv_input": (g, w), "conv_weight": (x, g)}.items():
+        with np.errstate(invalid="ignore"):
+            actual, expected = (getattr(module, function)(a, b, spec=spec) for module in (conv_direct, im2col))
+        np.testing.assert_array_equal(np.isfinite(actual), np.isfinite(expected))
+        np.testing.assert_array_equal(np.isnan(actual), np.isnan(expected))
+
+
+THREADED = {
+    "direct": conv_case((4, 20, 13, 13), (70, 20, 3, 3), dtype=np.float32, stride=2),
+    "winograd": conv_case((4, 20, 13, 13), (70, 20, 3, 3), dtype=np.float32, padding=1),
+    "few outputs": conv_case((4, 20, 13, 13), (3, 20, 3, 3), dtype=np.float32),
+    "depthwise": conv_case((4, 20, 13, 13), (20, 1, 3, 3), dtype=np.float32, groups=20),
+}
+
+
+@pytest.fixture
+def threads():
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one thread only")
+    before = numba.get_num_threads()
+    yield numba.set_num_threads
+    numba.set_num_threads(before)
+
+
+@pytest.mark.parametrize("case", THREADED.values(), ids=THREADED)
+def test_the_number_of_threads_changes_no_bit(threads, case):
+    for function, (a, b) in operands(case).items():
+        threads(1)
+        one = getattr(cpu, function)(a, b, spec=case.spec)
+        threads(2)
+        np.testing.assert_array_equal(getattr(cpu, function)(a, b, spec=case.spec), one)
+
+
+def test_concurrent_callers():
+    cases = list(THREADED.values())
+    expected = [getattr(cpu, f)(*operands(case)[f], spec=case.spec) for case in cases for f in DIRECTIONS]
+    wrong = []
+
+    def work():
+        for _ in range(5):
+            results = [getattr(cpu, f)(*operands(case)[f], spec=case.spec) for case in cases for f in DIRECTIONS]
+            wrong.extend(i for i, (a, b) in enumerate(zip(results, expected)) if not np.array_equal(a, b))
+
+    callers = [threading.Thread(target=work) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int64])
+def test_other_types_go_to_numpy(dtype):
+    spec, x, w, g = conv_case((2, 4, 5, 5), (3, 4, 2, 2), dtype=dtype)
+    for function, (a, b) in {"conv": (x, w), "conv_input": (g, w), "conv_weight": (x, g)}.items():
+        np.testing.assert_array_equal(getattr(cpu, function)(a, b, spec=spec), getattr(im2col, function)(a, b, spec=spec))
+    mixed = cpu.conv(x.astype(np.float32), w.astype(np.float64), spec=spec)
+    assert mixed.dtype == np.float64

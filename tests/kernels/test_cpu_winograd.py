@@ -1,0 +1,145 @@
+"""Winograd convolution against NumPy in float64, its error bounds, and when it is chosen."""
+
+# ruff: noqa: E402 (without Numba the imports below must not be reached)
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import conv_case, dot
+from nnscratch.kernels import ConvSpec, cpu, im2col
+from nnscratch.kernels.cpu import conv_winograd
+from nnscratch.kernels.cpu.chooser import choose
+from nnscratch.kernels.cpu.linear_maps import MAPS
+from nnscratch.kernels.precision import precision
+
+# Largest error of outputs of unit variance, as multiples of float32's epsilon (1.2e-7): measured 8 and 60, with a margin.
+BOUNDS = {2: 30, 4: 250}
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_the_maps_are_an_exact_convolution(m):
+    rng = np.random.default_rng(0)
+    x, w = ([Fraction(int(v)) for v in rng.integers(-9, 9, size)] for size in (m + 2, 3))
+    apply = lambda name, v: [sum(a * b for a, b in zip(row, v)) for row in MAPS[f"{name}{m}"]]
+    products = [a * b for a, b in zip(apply("input", x), apply("filter", w))]
+    assert apply("output", products) == [sum(x[i + k] * w[k] for k in range(3)) for i in range(m)]
+
+
+def check_all_directions(case, m):
+    spec, x, w, g = case
+    for function, a, b in (("conv", x, w), ("conv_input", g, w), ("conv_weight", x, g)):
+        actual = getattr(conv_winograd, function)(a, b, spec=spec, m=m)
+        exact = getattr(im2col, function)(a.astype(np.float64), b.astype(np.float64), spec=spec)
+        assert actual.dtype == x.dtype
+        assert actual.shape == exact.shape
+        deviation = max(1.0, np.sqrt(np.square(exact).mean())) if exact.size else 1.0
+        assert np.all(np.abs(actual - exact) <= BOUNDS[m] * np.finfo(x.dtype).eps * deviation)
+
+
+@st.composite
+def cases(draw):
+    size = st.integers(1, 14)
+    padding = [(draw(st.integers(0, 4)), draw(st.integers(0, 4))) for _ in range(2)]
+    image = [max(draw(size), 3 - sum(pair)) for pair in padding]
+    channels, outputs = draw(st.sampled_from([1, 3, 8, 16, 19])), draw(st.sampled_from([1, 7, 16, 33, 70]))
+    shapes = (draw(st.integers(0, 3)), channels, *image), (outputs, channels, 3, 3)
+    return conv_case(*shapes, seed=draw(st.integers(0, 99)), dtype=np.float32, padding=padding)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.sampled_from([2, 4]))
+def test_any_size(case, m):
+    check_all_directions(case, m)
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_many_blocks(m):
+    check_all_directions(conv_case((9, 130, 17, 15), (66, 130, 3, 3), dtype=np.float32, padding=1), m)
+
+
+@pytest.mark.parametrize(("m", "root_mean_square", "largest"), [(2, 5e-7, 4e-6), (4, 2e-6, 3e-5)])
+def test_documented_errors(m, root_mean_square, largest):
+    """Of outputs of unit variance, 128 channels deep."""
+    spec, x, w, _ = conv_case((4, 128, 16, 16), (64, 128, 3, 3), dtype=np.float32, padding=1)
+    w /= np.float32(np.sqrt(9 * 128))
+    error = conv_winograd.conv(x, w, spec=spec, m=m) - im2col.conv(x.astype(np.float64), w.astype(np.float64), spec=spec)
+    assert np.sqrt(np.square(error).mean()) < root_mean_square
+    assert np.abs(error).max() < largest
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_adjoint_identity(m):
+    spec, x, w, g = conv_case((3, 20, 9, 11), (35, 20, 3, 3), dtype=np.float32, padding=1)
+    value = dot(conv_winograd.conv(x, w, spec=spec, m=m).astype(np.float64), g)
+    scale = 1e-5 * np.sqrt(dot(g, g) * dot(x, x))
+    assert abs(dot(conv_winograd.conv_input(g, w, spec=spec, m=m).astype(np.float64), x) - value) < scale
+    assert abs(dot(conv_winograd.conv_weight(x, g, spec=spec, m=m).astype(np.float64), w) - value) < scale
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_pass_through(value):
+    """They reach every output that a direct sum reaches, and nothing beyond the tiles of those."""
+    spec, x, w, g = conv_case((2, 17, 12, 12), (20, 17, 3, 3), dtype=np.float32, padding=1)
+    x[1, 16, 2, 3] = value
+    y = conv_winograd.conv(x, w, spec=spec)
+    with np.errstate(invalid="ignore"):
+        direct = im2col.conv(x, w, spec=spec)
+    assert not np.isfinite(y[~np.isfinite(direct)]).any()
+    assert np.isfinite(y[0]).all()
+    assert np.isfinite(y[1, :, 8:, 8:]).all()
+    assert not np.isfinite(conv_winograd.conv_weight(x, g, spec=spec)[:, 16]).any()
+
+
+LARGE = ConvSpec.of((32, 64, 16, 16), (64, 64, 3, 3), padding=1)
+
+
+def test_the_choice_by_shape():
+    assert choose("conv", 32, LARGE, np.float32).name == "winograd4"
+    one_pixel = ConvSpec.of((32, 64, 1, 1), (64, 64, 3, 3), padding=1)
+    assert choose("conv", 32, one_pixel, np.float32).name == "direct"
+    for change in ({"stride": 2}, {"dilation": 2}, {"groups": 2}):
+        spec = ConvSpec.of((32, 64, 16, 16), (64, 64 // change.get("groups", 1), 3, 3), **change)
+        assert choose("conv", 32, spec, np.float32).name == "direct"
+    assert choose("conv_weight", 32, ConvSpec.of((32, 3, 16, 16), (64, 3, 3, 3)), np.float32).name == "direct"
+
+
+def test_float64_and_strict_are_direct():
+    for function in ("conv", "conv_input", "conv_weight"):
+        assert choose(function, 32, LARGE, np.float64).name == "direct"
+        with precision("strict"):
+            assert choose(function, 32, LARGE, np.float32).name == "direct"
+        assert choose(function, 32, LARGE, np.float32).name != "direct"
+
+
+def test_strict_is_exact_to_rounding():
+    spec, x, w, _ = conv_case((4, 64, 16, 16), (64, 64, 3, 3), dtype=np.float32, padding=1)
+    exact = im2col.conv(x.astype(np.float64), w.astype(np.float64), spec=spec)
+    fast = np.square(cpu.conv(x, w, spec=spec) - exact).mean()
+    with precision("strict"):
+        strict = np.square(cpu.conv(x, w, spec=spec) - exact).mean()
+    assert strict < fast / 4
+
+
+def test_precision_restores_and_refuses():
+    precision("strict")
+    try:
+        with precision("fast"):
+            assert choose("conv", 32, LARGE, np.float32).name == "winograd4"
+        assert choose("conv", 32, LARGE, np.float32).name == "direct"
+    finally:
+        precision("fast")
+    with pytest.raises(ValueError, match="one of fast, strict, got 'exact'"):
+        precision("exact")
+
+
+def test_explain():
+    text = cpu.explain(LARGE, batch=32)
+    assert text.splitlines()[0].startswith("conv: winograd4 (512 tiles of 4x4 take 4.0 times fewer products; estimates: direct")
+    with precision("strict"):
+        assert 'direct (Winograd is out: precision("strict")' in cpu.explain(LARGE, batch=32)
