@@ -148,7 +148,7 @@ def _in_place(op: Callable, name: str) -> Callable:
         if (
             not linear
             and autograd.is_grad_enabled()
-            and any(isinstance(a, Tensor) and a._node is not None for a in (self, *args))
+            and any(isinstance(a, Tensor) and a._node is not None for a in (self, *args, *kwargs.values()))
         ):
             old = ops.clone(self)
         return write_in_place(self, op(old, *args, **kwargs))

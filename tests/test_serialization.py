@@ -3,6 +3,7 @@
 import errno
 import json
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -153,3 +154,71 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         save({"a": 2}, tmp_path / "file")
     assert load(tmp_path / "file") == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_that_the_format_cannot_hold(tmp_path):
+    path = tmp_path / "file"
+    obj = {"__metadata__": nns.ones(2), "__metadata__#1": nns.zeros(1), "\udcff": nns.ones(3)}
+    save(obj, path)
+    assert same(load(path), obj)
+
+
+def test_an_object_that_contains_itself(tmp_path):
+    loop: list = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match="contains itself"):
+        save(loop, tmp_path / "file")
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="long double is double here")
+def test_extended_precision_is_refused(tmp_path):
+    with pytest.raises(TypeError, match="save: w is an array of"):
+        save({"w": np.ones(2, np.longdouble)}, tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"), [("F32", [0, 2**62], 0), ("F32", [1] * 70, 4), ("C64", [1], 8), ("BF16", [2], 4)]
+)
+def test_arrays_that_numpy_cannot_hold(tmp_path, dtype, shape, size):
+    header = json.dumps({"a": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "file"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
+    with pytest.raises(ValueError, match="file: not a readable safetensors file"):
+        load(path)
+
+
+def test_booleans_from_a_file_are_0_or_1(tmp_path):
+    header = json.dumps({"a": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path = tmp_path / "file"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + b"\x07\x00")
+    assert load(path)["a"].data.view(np.uint8).tolist() == [1, 0]
+
+
+def test_threads_writing_to_one_path_do_not_mix(tmp_path):
+    path = tmp_path / ("long name " * 24)
+    save({"a": np.zeros(100_000)}, path)
+    faults = []
+
+    def write(k):
+        try:
+            for _ in range(5):
+                save({"a": np.full(100_000, float(k))}, path)
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=write, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    while any(t.is_alive() for t in threads):
+        assert np.unique(load(path)["a"]).size == 1
+    assert not faults and list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_write_leaves_no_rest(tmp_path, monkeypatch):
+    def interrupt(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serialization.os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save({"a": np.ones(2)}, tmp_path / "file")
+    assert not list(tmp_path.iterdir())

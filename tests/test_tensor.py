@@ -143,3 +143,31 @@ def test_generator_state_round_trip():
         g.set_state({"seed": 1})
     with pytest.raises(ValueError, match="non-negative"):
         nns.Generator(-1)
+
+
+def test_a_state_that_is_refused_changes_nothing():
+    g = nns.Generator(3)
+    state = g.get_state()
+    for bad in ({"seed": 1}, {"buffer": [1]}, {"buffer": "no"}, {"buffer_pos": -1000}, {"seed": -1}, {"state": {"key": [1]}}):
+        broken = bad if bad == {"seed": 1} else state | bad
+        with pytest.raises(ValueError, match="not a generator state"):
+            g.set_state(broken)
+        assert g.get_state() == state
+
+
+def test_only_numbers_of_numpys_own_class():
+    for make in (nns.Tensor, nns.from_numpy, nns.as_tensor):
+        with pytest.raises(TypeError, match="expected numbers"):
+            make(np.array(["a"]))
+        with pytest.raises(TypeError, match="complex"):
+            make(np.array([1j]))
+        masked = np.ma.masked_array([1.0, 2.0], [False, True])
+        t = make(masked)
+        assert type(t.data) is np.ndarray and np.shares_memory(t.data, masked.data)
+
+
+def test_a_shallow_copy_is_a_leaf_of_its_own():
+    x = nns.tensor([1.0, 2.0], requires_grad=True)
+    y = copy.copy(x)
+    (y * 2.0).sum().backward()
+    assert x.grad is None and y.grad.tolist() == [2, 2] and np.shares_memory(x.data, y.data)

@@ -7,7 +7,8 @@ from typing import Any
 
 from .engine import grad
 from .graph import Like, Node, wrap
-from .primitives import Plan, Primitive, identity_op, make_op, positional
+from .primitives import Plan, Primitive, identity_op, make_op
+from .signatures import positional
 
 
 class Fused(Primitive):

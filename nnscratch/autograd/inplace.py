@@ -163,7 +163,7 @@ def private(array: Any) -> bool:
     """Whether nobody but the caller, and the caller's caller, can reach the memory of `array`."""
     if not isinstance(array, np.ndarray) or not array.flags.writeable or _references(array) > _OWN:
         return False
-    return array.base is None or _sole_view(array)
+    return array.base is None or (_sole_view(array) and array.base.base is None)
 
 
 def _calibrate(array: np.ndarray) -> int:

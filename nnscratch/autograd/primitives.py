@@ -29,6 +29,7 @@ from ..tensor import Tensor
 from .graph import Like, Node, as_array, wrap
 from .inplace import refuse_stale, stale, stamp
 from .modes import clock, mode, observers
+from .signatures import defaults_asked_for, names_of, placed, positional
 
 
 class Plan(NamedTuple):
@@ -42,6 +43,7 @@ class Primitive:
     """The record behind an op: its forward on arrays and its VJPs. Made by `primitive`, completed by `defvjp`."""
 
     residuals = False  # a fused op's forward gives (y, whatever its backward needs)
+    names: Sequence[str] = ()  # of the arguments that are array data, which can also be given by these names
 
     def __init__(self, forward: Callable, name: str):
         self.forward = forward
@@ -57,13 +59,17 @@ class Primitive:
             return self.joint
         return _together([self.plans[i] for i, _ in edges])
 
-    def defaults(self, given: int, kwargs: dict[str, Any]) -> list[Any]:
+    def defaults(self, given: int) -> list[Any]:
         """The forward's defaults for the positional arguments that were left out."""
         left_out = list(inspect.signature(self.forward).parameters.values())[given : len(self.plans)]
-        for p in left_out:
-            if p.name in kwargs:
-                raise TypeError(f"{self.name}: {p.name} has a VJP, so it is passed by position; keywords are metadata")
         return [p.default for p in left_out]
+
+    def misplaced(self, keyword: str) -> str:
+        """Why a tensor cannot be given for this keyword."""
+        if keyword in self.names:
+            return f"{self.name}: got two values for {keyword!r}"
+        names = f" or as {', '.join(self.names)}" if self.names else ""
+        return f"{self.name}: {keyword!r} cannot be a tensor; tensors are passed by position{names}"
 
     @staticmethod
     def arguments(node: Node) -> list[Any]:
@@ -138,7 +144,7 @@ def primitive(forward: Callable) -> Callable:
     """Make an op of `forward`, a function of arrays (positional) and metadata (keyword) that returns an array or a tuple of them.
 
     The op accepts tensors, arrays and Python numbers in any mix; it returns tensors if any argument is one, else what
-    `forward` returns. Give its derivatives with `defvjp`. Raises TypeError for a tensor passed by keyword.
+    `forward` returns. Give its derivatives with `defvjp`. Raises TypeError for a tensor passed as metadata.
 
     >>> import nnscratch as nns
     >>> @nns.primitive
@@ -156,9 +162,12 @@ def primitive(forward: Callable) -> Callable:
 
 def make_op(record: Primitive, forward: Callable) -> Callable:
     """The function that users call: unwraps, computes, wraps, and records when an argument requires grad."""
+    record.names = names_of(forward)
     new = object.__new__
 
     def op(*args, **kwargs):
+        if kwargs and len(args) < len(record.names):
+            args = placed(forward, record.names, args, kwargs)
         values: Any = args
         edges = []
         for i, a in enumerate(args):
@@ -169,9 +178,9 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
                     edges.append((i, a._node))
                 values[i] = a.data
         if kwargs:
-            for value in kwargs.values():
+            for key, value in kwargs.items():
                 if isinstance(value, Tensor):
-                    raise TypeError(f"{record.name}: tensors are passed by position; keywords are metadata, got {[*kwargs]}")
+                    raise TypeError(record.misplaced(key))
         if stale:
             refuse_stale(record.name, args)
         token = ignore_float_errors()
@@ -196,7 +205,7 @@ def make_op(record: Primitive, forward: Callable) -> Callable:
         node.edges = edges
         plans = record.plans
         if len(values) < len(plans):
-            values += record.defaults(len(values), kwargs)
+            values += record.defaults(len(values))
         if record.metadata:
             kwargs = record.metadata | kwargs
         if len(edges) == len(plans):
@@ -255,7 +264,8 @@ def defvjp(op: Callable, *vjps: Callable | None, each: Callable | None = None) -
     record = getattr(op, "primitive", None)
     if not isinstance(record, Primitive):
         raise TypeError(f"defvjp: {op!r} is not a primitive; decorate its forward with @primitive first")
-    record.metadata = _defaults_asked_for(record.forward, [f for f in (*vjps, each) if f is not None])
+    record.metadata = defaults_asked_for(record.forward, [f for f in (*vjps, each) if f is not None])
+    record.names = names_of(record.forward)[: len(vjps)]
     if each is not None:
         _, _, (y, _), *rest = positional(each)
         record.vjps = _Each(each)
@@ -286,32 +296,13 @@ def _together(plans: Sequence[Plan]) -> Plan:
     return Plan(tuple(sorted(drops)), any(plan.keeps_y for plan in plans))
 
 
-def _defaults_asked_for(forward: Callable, vjps: Sequence[Callable]) -> dict[str, Any]:
-    required = {
-        p.name
-        for f in vjps
-        for p in inspect.signature(f).parameters.values()
-        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is inspect.Parameter.empty
-    }
-    defaults = getattr(forward, "__kwdefaults__", None) or {}
-    return {name: value for name, value in defaults.items() if name in required}
-
-
-def positional(f: Callable) -> list[tuple[str, bool]]:
-    """The names of a function's positional parameters, and whether each is a *rest."""
-    kinds = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.VAR_POSITIONAL,
-    )
-    parameters = [p for p in inspect.signature(f).parameters.values() if p.kind in kinds]
-    return [(p.name, p.kind is inspect.Parameter.VAR_POSITIONAL) for p in parameters]
-
-
 def nondifferentiable(forward: Callable) -> Callable:
     """An op with no derivative (comparisons, argmax): tensors in, tensors that do not require grad out."""
+    names = names_of(forward)
 
     def op(*args, **kwargs):
+        if kwargs and len(args) < len(names):
+            args = placed(forward, names, args, kwargs)
         plain = True
         values = []
         for a in args:

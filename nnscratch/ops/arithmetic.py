@@ -23,9 +23,9 @@ __all__ = [
 
 
 @primitive
-def add(a, b, *, alpha=1):
-    """a + alpha·b."""
-    a, b = _promote(a, b)
+def add(input, other, *, alpha=1):
+    """input + alpha·other."""
+    a, b = _promote(input, other)
     return np.add(a, b if alpha == 1 else b * alpha)
 
 
@@ -33,9 +33,9 @@ defvjp(add, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: g if
 
 
 @primitive
-def sub(a, b, *, alpha=1):
-    """a - alpha·b. Raises TypeError for two boolean operands."""
-    a, b = _promote(a, b)
+def sub(input, other, *, alpha=1):
+    """input - alpha·other. Raises TypeError for two boolean operands."""
+    a, b = _promote(input, other)
     return np.subtract(a, b if alpha == 1 else b * alpha)
 
 
@@ -43,9 +43,9 @@ defvjp(sub, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: -g i
 
 
 @primitive
-def mul(a, b):
-    """a · b."""
-    a, b = _promote(a, b)
+def mul(input, other):
+    """input · other."""
+    a, b = _promote(input, other)
     return np.multiply(a, b)
 
 
@@ -53,13 +53,13 @@ defvjp(mul, lambda g, _y, _a, b: g * b, lambda g, _y, a, _b: g * a)
 
 
 @primitive
-def div(a, b, *, rounding_mode=None):
-    """a / b, or its integer part: rounding_mode 'floor' (Python's //) or 'trunc' (C's /); the derivative of those is 0.
+def div(input, other, *, rounding_mode=None):
+    """input / other, or its integer part: rounding_mode 'floor' (Python's //) or 'trunc' (C's /); the derivative of those is 0.
 
     Integers divide to the default dtype, unless rounded. Raises ValueError for another rounding_mode, RuntimeError for a rounded
     division of integers by zero.
     """
-    a, b = _promote(a, b)
+    a, b = _promote(input, other)
     if rounding_mode is None:
         return np.true_divide(a, b) if floating(a, b) else np.true_divide(as_float(a), as_float(b))
     if rounding_mode not in ("floor", "trunc"):
@@ -91,9 +91,9 @@ def _zeros(g: Any) -> Any:
 
 
 @primitive
-def neg(x):
+def neg(input):
     """-x."""
-    return np.negative(x)
+    return np.negative(input)
 
 
 defvjp(neg, lambda g, _y, _x: -g)
@@ -163,9 +163,9 @@ def _sign(x: Any) -> Any:
 
 
 @primitive
-def abs(x):
+def abs(input):
     """|x|; derivative sign(x), which is 0 at 0."""
-    return np.abs(x)
+    return np.abs(input)
 
 
 defvjp(abs, lambda g, _y, x: g * sign(x))
@@ -229,9 +229,9 @@ def astype(x: Any, *, dtype: Any) -> Any:
 
 
 @primitive
-def clone(x, *, order="K"):
+def clone(input, *, order="K"):
     """A copy of x, by default with the same memory layout."""
-    return np.copy(x, order=order)
+    return np.copy(input, order=order)
 
 
 defvjp(clone, lambda g, _y, _x, **_: g)

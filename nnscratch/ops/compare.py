@@ -22,69 +22,69 @@ __all__ = [
 
 
 @nondifferentiable
-def eq(a, b):
-    """a == b, elementwise."""
-    return np.equal(*promote_pair(a, b))
+def eq(input, other):
+    """input == other, elementwise."""
+    return np.equal(*promote_pair(input, other))
 
 
 @nondifferentiable
-def ne(a, b):
-    """a != b, elementwise."""
-    return np.not_equal(*promote_pair(a, b))
+def ne(input, other):
+    """input != other, elementwise."""
+    return np.not_equal(*promote_pair(input, other))
 
 
 @nondifferentiable
-def lt(a, b):
-    """a < b, elementwise."""
-    return np.less(*promote_pair(a, b))
+def lt(input, other):
+    """input < other, elementwise."""
+    return np.less(*promote_pair(input, other))
 
 
 @nondifferentiable
-def le(a, b):
-    """a <= b, elementwise."""
-    return np.less_equal(*promote_pair(a, b))
+def le(input, other):
+    """input <= other, elementwise."""
+    return np.less_equal(*promote_pair(input, other))
 
 
 @nondifferentiable
-def gt(a, b):
-    """a > b, elementwise."""
-    return np.greater(*promote_pair(a, b))
+def gt(input, other):
+    """input > other, elementwise."""
+    return np.greater(*promote_pair(input, other))
 
 
 @nondifferentiable
-def ge(a, b):
-    """a >= b, elementwise."""
-    return np.greater_equal(*promote_pair(a, b))
+def ge(input, other):
+    """input >= other, elementwise."""
+    return np.greater_equal(*promote_pair(input, other))
 
 
 @nondifferentiable
-def isnan(x):
+def isnan(input):
     """Whether an element is NaN."""
-    return np.isnan(x)
+    return np.isnan(input)
 
 
 @nondifferentiable
-def isinf(x):
+def isinf(input):
     """Whether an element is infinite."""
-    return np.isinf(x)
+    return np.isinf(input)
 
 
 @nondifferentiable
-def isposinf(x):
+def isposinf(input):
     """Whether an element is +inf."""
-    return np.equal(x, np.inf)
+    return np.equal(input, np.inf)
 
 
 @nondifferentiable
-def isneginf(x):
+def isneginf(input):
     """Whether an element is -inf."""
-    return np.equal(x, -np.inf)
+    return np.equal(input, -np.inf)
 
 
 @nondifferentiable
-def isfinite(x):
+def isfinite(input):
     """Whether an element is neither infinite nor NaN."""
-    return np.isfinite(x)
+    return np.isfinite(input)
 
 
 @nondifferentiable
@@ -104,63 +104,63 @@ def equal(input: Any, other: Any) -> bool:
 
 
 @nondifferentiable
-def logical_and(a, b):
+def logical_and(input, other):
     """Both nonzero."""
-    return np.logical_and(a, b)
+    return np.logical_and(input, other)
 
 
 @nondifferentiable
-def logical_or(a, b):
+def logical_or(input, other):
     """Either nonzero."""
-    return np.logical_or(a, b)
+    return np.logical_or(input, other)
 
 
 @nondifferentiable
-def logical_xor(a, b):
+def logical_xor(input, other):
     """Exactly one nonzero."""
-    return np.logical_xor(a, b)
+    return np.logical_xor(input, other)
 
 
 @nondifferentiable
-def logical_not(x):
+def logical_not(input):
     """Zero."""
-    return np.logical_not(x)
+    return np.logical_not(input)
 
 
 @nondifferentiable
-def bitwise_and(a, b):
-    """a & b of integers or booleans."""
-    return np.bitwise_and(*promote_pair(a, b))
+def bitwise_and(input, other):
+    """input & other of integers or booleans."""
+    return np.bitwise_and(*promote_pair(input, other))
 
 
 @nondifferentiable
-def bitwise_or(a, b):
-    """a | b of integers or booleans."""
-    return np.bitwise_or(*promote_pair(a, b))
+def bitwise_or(input, other):
+    """input | other of integers or booleans."""
+    return np.bitwise_or(*promote_pair(input, other))
 
 
 @nondifferentiable
-def bitwise_xor(a, b):
-    """a ^ b of integers or booleans."""
-    return np.bitwise_xor(*promote_pair(a, b))
+def bitwise_xor(input, other):
+    """input ^ other of integers or booleans."""
+    return np.bitwise_xor(*promote_pair(input, other))
 
 
 @nondifferentiable
-def bitwise_not(x):
+def bitwise_not(input):
     """~x of integers or booleans."""
-    return np.bitwise_not(x)
+    return np.bitwise_not(input)
 
 
 @nondifferentiable
-def bitwise_left_shift(a, b):
-    """a << b of integers."""
-    return np.left_shift(*promote_pair(a, b))
+def bitwise_left_shift(input, other):
+    """input << other of integers."""
+    return np.left_shift(*promote_pair(input, other))
 
 
 @nondifferentiable
-def bitwise_right_shift(a, b):
-    """a >> b of integers."""
-    return np.right_shift(*promote_pair(a, b))
+def bitwise_right_shift(input, other):
+    """input >> other of integers."""
+    return np.right_shift(*promote_pair(input, other))
 
 
 not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
@@ -169,14 +169,14 @@ not_equal, less, less_equal, greater, greater_equal = ne, lt, le, gt, ge
 
 
 @primitive
-def where(condition, a, b):
-    """a where the condition holds, else b. The cotangent reaches only the chosen one.
+def where(condition, input, other):
+    """`input` where the condition holds, else `other`. The cotangent reaches only the chosen one.
 
     Raises TypeError when the condition is not boolean.
     """
     if not isinstance(condition, bool) and getattr(getattr(condition, "dtype", None), "kind", None) != "b":
         raise TypeError(f"where: expected a boolean condition, got {getattr(condition, 'dtype', type(condition).__name__)}")
-    a, b = promote_pair(a, b)
+    a, b = promote_pair(input, other)
     y = select(condition, a, b)
     return y if hasattr(a, "dtype") or hasattr(b, "dtype") else y.astype(result_type(a, b))
 
@@ -207,9 +207,9 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf
 
 
 @primitive
-def maximum(a, b):
-    """The larger of a and b; NaN where either is. Ties share the cotangent in halves."""
-    return np.maximum(*promote_pair(a, b))
+def maximum(input, other):
+    """The larger of input and other; NaN where either is. Ties share the cotangent in halves."""
+    return np.maximum(*promote_pair(input, other))
 
 
 defvjp(
@@ -220,9 +220,9 @@ defvjp(
 
 
 @primitive
-def minimum(a, b):
-    """The smaller of a and b; NaN where either is. Ties share the cotangent in halves."""
-    return np.minimum(*promote_pair(a, b))
+def minimum(input, other):
+    """The smaller of input and other; NaN where either is. Ties share the cotangent in halves."""
+    return np.minimum(*promote_pair(input, other))
 
 
 defvjp(

@@ -194,9 +194,9 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
 
 
 @nondifferentiable
-def argwhere(x):
+def argwhere(input):
     """The indices of all elements that are not zero: one row for each, of shape (count, x.ndim)."""
-    return np.stack(np.nonzero(x), axis=1) if x.ndim else np.zeros((int(x != 0), 0), np.int64)
+    return np.stack(np.nonzero(input), axis=1) if input.ndim else np.zeros((int(input != 0), 0), np.int64)
 
 
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:

@@ -20,12 +20,12 @@ __all__ = [
 
 
 @primitive
-def pow(a, b):
-    """a^b. Its derivative by a is 0 where b = 0, and by b is 0 where a = 0 and b >= 0.
+def pow(input, exponent):
+    """input^exponent. The derivative by input is 0 where exponent = 0, that by exponent 0 where input = 0 and exponent >= 0.
 
     Raises ValueError for integers to negative powers.
     """
-    a, b = promote_pair(a, b)
+    a, b = promote_pair(input, exponent)
     power = _QUICK_POWERS.get(b) if isinstance(b, (int, float)) and floating(a, b) else None
     return np.power(a, b) if power is None else power(a)
 
@@ -83,9 +83,9 @@ def rsqrt(input: Any) -> Any:
 
 
 @primitive
-def exp(x):
+def exp(input):
     """e^x."""
-    return np.exp(as_float(x))
+    return np.exp(as_float(input))
 
 
 defvjp(exp, lambda g, y, _x: g * y)
@@ -97,18 +97,18 @@ def exp2(input: Any) -> Any:
 
 
 @primitive
-def expm1(x):
+def expm1(input):
     """e^x - 1, accurate near 0."""
-    return np.expm1(as_float(x))
+    return np.expm1(as_float(input))
 
 
 defvjp(expm1, lambda g, y, _x: g * (y + 1))
 
 
 @primitive
-def log(x):
+def log(input):
     """The natural logarithm; -inf at 0, NaN below."""
-    return np.log(as_float(x))
+    return np.log(as_float(input))
 
 
 defvjp(log, lambda g, _y, x: g / x)
@@ -133,9 +133,9 @@ def log10(input: Any) -> Any:
 
 
 @primitive
-def log1p(x):
+def log1p(input):
     """log(1 + x), accurate near 0."""
-    return np.log1p(as_float(x))
+    return np.log1p(as_float(input))
 
 
 defvjp(log1p, lambda g, _y, x: g / (x + 1))

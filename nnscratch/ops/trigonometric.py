@@ -24,45 +24,45 @@ __all__ = [
 
 
 @primitive
-def sin(x):
+def sin(input):
     """sin x, x in radians."""
-    return np.sin(as_float(x))
+    return np.sin(as_float(input))
 
 
 defvjp(sin, lambda g, _y, x: g * cos(x))
 
 
 @primitive
-def cos(x):
+def cos(input):
     """cos x, x in radians."""
-    return np.cos(as_float(x))
+    return np.cos(as_float(input))
 
 
 defvjp(cos, lambda g, _y, x: -g * sin(x))
 
 
 @primitive
-def asin(x):
+def asin(input):
     """The angle in [-π/2, π/2] whose sine is x; NaN outside [-1, 1]."""
-    return np.arcsin(as_float(x))
+    return np.arcsin(as_float(input))
 
 
 defvjp(asin, lambda g, _y, x: g / sqrt(1 - x * x))
 
 
 @primitive
-def acos(x):
+def acos(input):
     """The angle in [0, π] whose cosine is x; NaN outside [-1, 1]."""
-    return np.arccos(as_float(x))
+    return np.arccos(as_float(input))
 
 
 defvjp(acos, lambda g, _y, x: -g / sqrt(1 - x * x))
 
 
 @primitive
-def atan2(a, b):
-    """The angle in [-π, π] of the point (b, a); at (0, 0) its derivatives are 0."""
-    return np.arctan2(*promote_floats(a, b))
+def atan2(input, other):
+    """The angle in [-π, π] of the point (other, input); at (0, 0) its derivatives are 0."""
+    return np.arctan2(*promote_floats(input, other))
 
 
 def _over_square(c, a, b):
@@ -90,9 +90,9 @@ def atan(input: Any) -> Any:
 
 
 @primitive
-def hypot(a, b):
-    """√(a² + b²) without overflow."""
-    return np.hypot(*promote_floats(a, b))
+def hypot(input, other):
+    """√(input² + other²) without overflow."""
+    return np.hypot(*promote_floats(input, other))
 
 
 defvjp(hypot, lambda g, y, a, _b: g * (a / y), lambda g, y, _a, b: g * (b / y))
@@ -119,45 +119,45 @@ def rad2deg(input: Any) -> Any:
 
 
 @primitive
-def sinh(x):
+def sinh(input):
     """(e^x - e^-x) / 2."""
-    return np.sinh(as_float(x))
+    return np.sinh(as_float(input))
 
 
 defvjp(sinh, lambda g, _y, x: g * cosh(x))
 
 
 @primitive
-def cosh(x):
+def cosh(input):
     """(e^x + e^-x) / 2."""
-    return np.cosh(as_float(x))
+    return np.cosh(as_float(input))
 
 
 defvjp(cosh, lambda g, _y, x: g * sinh(x))
 
 
 @primitive
-def tanh(x):
+def tanh(input):
     """tanh x; derivative 1 - tanh² x."""
-    return np.tanh(as_float(x))
+    return np.tanh(as_float(input))
 
 
 defvjp(tanh, lambda g, y, _x: g - g * y * y)
 
 
 @primitive
-def asinh(x):
+def asinh(input):
     """The inverse of sinh."""
-    return np.arcsinh(as_float(x))
+    return np.arcsinh(as_float(input))
 
 
 defvjp(asinh, lambda g, _y, x: g / sqrt(x * x + 1))
 
 
 @primitive
-def acosh(x):
+def acosh(input):
     """The non-negative inverse of cosh; NaN below 1."""
-    return np.arccosh(as_float(x))
+    return np.arccosh(as_float(input))
 
 
 defvjp(acosh, lambda g, _y, x: g / sqrt(x * x - 1))
@@ -169,9 +169,9 @@ def atanh(input: Any) -> Any:
 
 
 @primitive
-def sigmoid(x):
+def sigmoid(input):
     """The logistic function 1 / (1 + e^-x), finite and accurate for any x; derivative y·(1 - y)."""
-    y = np.exp(np.negative(as_float(x)))
+    y = np.exp(np.negative(as_float(input)))
     if isinstance(y, np.generic):
         return np.reciprocal(np.add(y, 1))
     y += 1  # one buffer for the whole chain
@@ -182,9 +182,9 @@ defvjp(sigmoid, lambda g, y, _x: g * (y * (1 - y)))
 
 
 @primitive
-def logaddexp(a, b):
-    """log(e^a + e^b) without overflow."""
-    return np.logaddexp(*promote_floats(a, b))
+def logaddexp(input, other):
+    """log(e^input + e^other) without overflow."""
+    return np.logaddexp(*promote_floats(input, other))
 
 
 defvjp(logaddexp, lambda g, _y, a, b: g * sigmoid(a - b), lambda g, _y, a, b: g * sigmoid(b - a))
@@ -193,27 +193,27 @@ defvjp(logaddexp, lambda g, _y, a, b: g * sigmoid(a - b), lambda g, _y, a, b: g 
 
 
 @primitive
-def erf(x):
+def erf(input):
     """2/√π ∫₀ˣ e^(-t²) dt."""
-    return special.erf(as_float(x))
+    return special.erf(as_float(input))
 
 
 defvjp(erf, lambda g, _y, x: g * (exp(-square(x)) * (2 / math.sqrt(math.pi))))
 
 
 @primitive
-def erfc(x):
+def erfc(input):
     """1 - erf x, accurate where erf x is near 1."""
-    return special.erfc(as_float(x))
+    return special.erfc(as_float(input))
 
 
 defvjp(erfc, lambda g, _y, x: g * (exp(-square(x)) * (-2 / math.sqrt(math.pi))))
 
 
 @primitive
-def erfinv(x):
+def erfinv(input):
     """The inverse of erf on (-1, 1); ±inf at ±1, NaN outside."""
-    return special.erfinv(as_float(x))
+    return special.erfinv(as_float(input))
 
 
 defvjp(erfinv, lambda g, y, _x: g * (exp(square(y)) * (math.sqrt(math.pi) / 2)))

@@ -46,7 +46,7 @@ def configure(task_name: str, data: dict[str, Any], given: dict[str, Any]) -> tu
         data = {**data, "size": task.sizes.get(data["name"])}
     train, test = load_data(**data)
     defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
-    training = {**defaults, **_DEFAULTS, **{k: v for k, v in given.items() if v is not None}}
+    training = {**_DEFAULTS, **defaults, **{k: v for k, v in given.items() if v is not None}}
     model = task.model_config(train[0][0].shape, len(train.classes))
     return {"task": task_name, "data": data, "model": model, "training": training}, (train, test)
 

@@ -35,7 +35,7 @@ class Classification:
 
     name = "cnn"
     small_set: ClassVar = {"epochs": 15, "batch_size": 32, "lr": 2e-3}
-    large_set: ClassVar = {"epochs": 5, "batch_size": 128, "lr": 1e-3}
+    large_set: ClassVar = {"epochs": 5, "batch_size": 128, "lr": 1e-3, "ema": 0.999}
     sizes: ClassVar[dict[str, int]] = {}
 
     @staticmethod

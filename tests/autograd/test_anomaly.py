@@ -37,3 +37,9 @@ def test_nothing_is_left_behind():
     with nns.anomaly_mode():
         pass
     nns.log(nns.tensor([0.0]))
+
+
+def test_given_infinities_of_a_leaf_are_not_blamed():
+    x = nns.tensor([np.inf], requires_grad=True)  # recorded ops keep only what their VJPs read
+    with nns.anomaly_mode():
+        (x * 2.0 + 1.0).tanh()

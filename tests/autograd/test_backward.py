@@ -375,3 +375,142 @@ def test_a_thousand_steps_do_not_grow():
     after = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert after - before < 20_000
+
+
+# --------------------------------------------------------------------------------------------------- aliases and hooks
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("view", [lambda y: y, lambda y: y.T, lambda y: y.reshape(6)])
+def test_views_are_not_aliased_either(view, create_graph):
+    a, b = leaf(3, 2), leaf(3, 2)
+    view(a + b).tanh().sum().backward(create_graph=create_graph)
+    assert not np.shares_memory(a.grad.data, b.grad.data)
+    a.grad.detach().zero_()
+    assert b.grad.detach().numpy().all()
+    g = np.ones((2, 3)).T
+    for y in (a, a + 1.0):
+        a.grad = None
+        y.backward(g, create_graph=create_graph)
+        assert not np.shares_memory(a.grad.data, g)
+
+
+def test_recorded_results_are_not_aliased():
+    a, b = leaf(3), leaf(3)
+    g = nns.ones(3, dtype=np.float64)
+    ga, gb = nns.grad(a + b, [a, b], g, create_graph=True)
+    arrays = [ga.data, gb.data, g.data]
+    assert not any(np.shares_memory(p, q) for k, p in enumerate(arrays) for q in arrays[:k])
+    y = a + b
+    with nns.no_grad():
+        (copied,) = nns.grad(y, [a], y, create_graph=True)
+    assert copied.requires_grad and not np.shares_memory(copied.data, y.data)  # the copy is recorded too
+
+
+def test_hooks_need_no_handle():
+    x = leaf(3)
+    seen = []
+    for k in range(5):
+        x.register_hook(lambda g, k=k: seen.append(k))
+    x.sum().backward()
+    assert seen == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_what_a_hook_writes_reaches_its_tensor_only(create_graph):
+    a, b = leaf(3), leaf(3)
+    cotangent = nns.ones(3, dtype=np.float64)
+    p, q = a * 1.0, b * 1.0
+
+    def scale(g):
+        g *= 10.0
+
+    p.register_hook(scale)
+    (p + q).backward(cotangent, create_graph=create_graph)
+    assert a.grad.tolist() == [10, 10, 10] and b.grad.tolist() == [1, 1, 1] and cotangent.tolist() == [1, 1, 1]
+
+
+def test_a_gradient_kept_by_a_hook_stays():
+    x = leaf(3, 2)
+    kept = []
+    x.register_hook(kept.append)
+    (x.T * 2.0).sum().backward()
+    x.grad.zero_()
+    np.testing.assert_array_equal(kept[0].numpy(), 2)
+
+
+def test_retain_grad_is_the_gradient_after_hooks_of_the_present_value():
+    x = leaf(3)
+    h = x * 2.0
+    h.retain_grad()
+    h.retain_grad()  # twice is once
+    h.register_hook(lambda g: g * 10.0)
+    (h * 1.0).sum().backward()
+    assert h.grad.tolist() == [10, 10, 10]
+    h = x * 2.0
+    h.retain_grad()
+    h *= 5.0
+    h.sum().backward()
+    assert h.grad.tolist() == [1, 1, 1]
+    h = x * 2.0
+    h.retain_grad()
+    (h * h).sum().backward(create_graph=True)
+    assert h.grad.requires_grad
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        h.detach().retain_grad()
+
+
+def test_threads_accumulate_into_one_leaf():
+    x = nns.tensor(np.zeros(200_000), requires_grad=True)
+    one = np.ones(200_000)
+
+    def work():
+        for _ in range(10):
+            (x * 1.0).backward(one)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    np.testing.assert_array_equal(x.grad.numpy(), 40)
+
+
+def test_no_inputs_and_numpy_cotangents():
+    x = leaf(3)
+    with pytest.raises(ValueError, match="at least one tensor"):
+        nns.grad(x.sum(), [])
+    with pytest.raises(ValueError, match="at least one tensor"):
+        x.sum().backward(inputs=[])
+    x.sum().backward(np.float32(2))
+    assert x.grad.tolist() == [2, 2, 2]
+
+
+def test_grad_modes_as_torch_has_them():
+    nns.set_grad_enabled(False)  # at once
+    try:
+        assert not nns.is_grad_enabled()
+    finally:
+        nns.set_grad_enabled(True)
+
+    @nns.set_grad_enabled(False)
+    def f():
+        return nns.is_grad_enabled()
+
+    assert nns.is_grad_enabled() and not f()
+
+    @nns.no_grad
+    def steps():
+        sent = yield nns.is_grad_enabled()
+        try:
+            yield sent
+        except KeyError:
+            yield nns.is_grad_enabled()
+        return "end"
+
+    running = steps()
+    assert next(running) is False and nns.is_grad_enabled()
+    assert running.send("sent") == "sent"
+    assert running.throw(KeyError()) is False
+    with pytest.raises(StopIteration, match="end"):
+        next(running)

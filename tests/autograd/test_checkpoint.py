@@ -1,5 +1,6 @@
 """Recomputation: same gradients, less memory."""
 
+import gc
 import weakref
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from support import check_grads
 
 import nnscratch as nns
+from nnscratch.autograd.modes import observers
 
 rng = np.random.default_rng(0)
 
@@ -81,3 +83,84 @@ def test_a_function_that_changes_is_refused():
     y = nns.checkpoint(fickle, x)
     with pytest.raises(RuntimeError, match="fickle recorded other operations"):
         y.sum().backward()
+
+
+def test_a_write_inside_is_recomputed():
+    def f(x):
+        h = nns.tanh(x) * 1.0
+        h += 1.0
+        return h * h
+
+    x = nns.tensor(rng.standard_normal(4), requires_grad=True)
+    (expected,) = nns.grad(f(x).sum(), [x])
+    y = nns.checkpoint(f, x).sum()
+    y.backward(retain_graph=True)
+    np.testing.assert_array_equal(x.grad.numpy(), expected.numpy())
+    y.backward()
+    np.testing.assert_array_equal(x.grad.numpy(), 2 * expected.numpy())
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_what_cannot_be_computed_again_is_refused(which):
+    x, w = (nns.tensor(rng.standard_normal(3), requires_grad=True) for _ in range(2))
+    y = nns.checkpoint(lambda x: nns.tanh(x + w), x)  # add keeps neither: nothing else would notice
+    with nns.no_grad():
+        (x, w)[which].add_(1.0)
+    with pytest.raises(RuntimeError, match=r"argument or parameter .* changed in place"):
+        y.sum().backward()
+
+
+def test_other_tensors_the_second_time_are_refused():
+    x = nns.tensor(rng.standard_normal(3), requires_grad=True)
+    h = x * 2.0
+    y = nns.checkpoint(lambda x: nns.tanh(x + h), x)
+    h += 1.0
+    with pytest.raises(RuntimeError, match="used other tensors"):
+        y.sum().backward()
+
+    def rewrites(x):
+        x *= 2.0
+        return nns.tanh(x)
+
+    with pytest.raises(RuntimeError, match="rewrites changes an argument"):
+        nns.checkpoint(rewrites, x * 1.0)
+
+
+def test_an_argument_that_gets_another_history_later():
+    x = nns.tensor(rng.standard_normal(3), requires_grad=True)
+    h = x * 2.0
+    y = nns.checkpoint(nns.tanh, h)
+    (expected,) = nns.grad(nns.tanh(x * 2.0).sum(), [x])
+    h = h.detach_()  # the tensor, not the argument's place in the graph
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), expected.numpy())
+
+
+def test_no_reference_cycles():
+    gc.collect()
+    gc.disable()
+    try:
+        x = nns.tensor(rng.standard_normal(3), requires_grad=True)
+        nns.checkpoint(block, x, x)  # dropped as it is
+        nns.checkpoint(block, x, x).sum().backward()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_fault_in_the_second_run_leaves_nothing_behind():
+    runs = []
+
+    def f(x):
+        runs.append(1)
+        if len(runs) == 2:
+            raise KeyboardInterrupt
+        return nns.tanh(x)
+
+    x = nns.tensor(rng.standard_normal(3), requires_grad=True)
+    y = nns.checkpoint(f, x)
+    with pytest.raises(KeyboardInterrupt):
+        y.backward(np.ones(3))
+    assert nns.is_grad_enabled() and not observers
+    y.backward(np.ones(3))
+    assert len(runs) == 3 and x.grad is not None

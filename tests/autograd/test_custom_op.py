@@ -1,6 +1,7 @@
 """Ops that users define."""
 
 import doctest
+from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -84,8 +85,12 @@ def test_faults_are_named():
     f(x, 1.0).sum().backward()
     with pytest.raises(RuntimeError, match="f has no VJP for argument 1"):
         f(1.0, x).sum().backward()
-    with pytest.raises(TypeError, match="passed by position.*'b'"):
-        f(1.0, b=x)
+    with pytest.raises(TypeError, match="f: got two values for 'b'"):
+        f(1.0, x, b=x)
+    with pytest.raises(TypeError, match="f: the argument 'a' is missing"):
+        f(b=x)
+    with pytest.raises(TypeError, match="f: 'c' cannot be a tensor; tensors are passed by position or as a, b"):
+        f(1.0, 2.0, c=x)
     with pytest.raises(TypeError, match="not a primitive"):
         nns.defvjp(lambda x: x, lambda g, y, x: g)
     with pytest.raises(TypeError, match="2 VJPs were given"):
@@ -132,3 +137,83 @@ def test_fused_arguments_may_depend_on_each_other():
     x = np.random.default_rng(0).standard_normal(4)
     check_grads(lambda x: product(x, x), x, order=3)
     check_grads(lambda x: product(x, nns.tanh(x)), x, order=3)
+
+
+@pytest.mark.parametrize("result", [[np.ones(2)], None, namedtuple("Pair", "a b")(np.ones(2), np.ones(2))])
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_only_arrays_may_be_returned(result, requires_grad):
+    @nns.primitive
+    def f(x):
+        return result
+
+    with pytest.raises(TypeError, match=f"returned a {type(result).__name__}; expected an array"):
+        f(nns.tensor([1.0, 2.0], requires_grad=requires_grad))
+
+
+@pytest.mark.parametrize("cotangent", [1.0, [1.0, 1.0]])
+def test_a_vjp_must_return_an_array(cotangent):
+    @nns.primitive
+    def f(x):
+        return x * 1.0
+
+    nns.defvjp(f, lambda g, _y, _x: cotangent)
+    with pytest.raises(TypeError, match=f"VJP of f for argument 0 returned a {type(cotangent).__name__}"):
+        f(nns.tensor([1.0, 2.0], requires_grad=True)).sum().backward()
+
+
+def test_a_vjp_that_leaves_the_graph_is_refused_where_it_would_matter():
+    @nns.primitive
+    def square(x):
+        return x * x
+
+    nns.defvjp(square, lambda g, _y, x: nns.to_numpy(g) * 2 * nns.to_numpy(x))
+    x = nns.tensor([3.0], requires_grad=True)
+    assert nns.grad(square(x), [x])[0].item() == 6
+    with pytest.raises(TypeError, match="square for argument 0 returned a ndarray under create_graph=True"):
+        nns.grad(square(x), [x], create_graph=True)
+
+
+def test_defaults():
+    @nns.primitive
+    def f(x, w=2.0, *, power=2):
+        return w * x**power
+
+    nns.defvjp(f, lambda g, _y, x, w, *, power: g * (w * power) * x ** (power - 1), lambda g, _y, x, _w, *, power: g * x**power)
+    x = np.array([1.0, 2.0])
+    check_grads(f, x)
+    check_grads(f, x, np.array([3.0, 4.0]))
+    check_grads(lambda x: f(x, power=3), x)
+    check_grads(lambda x, w: f(w=w, x=x, power=3), x, np.array([3.0, 4.0]))
+
+
+def test_arguments_by_name():
+    @nns.primitive
+    def f(a, b=2.0, c=3.0, *, scale=1.0):
+        return scale * a * b * c
+
+    nns.defvjp(
+        f,
+        lambda g, _y, _a, b, c, *, scale: g * b * c * scale,
+        lambda g, _y, a, _b, c, *, scale: g * a * c * scale,
+        lambda g, _y, a, b, _c, *, scale: g * a * b * scale,
+    )
+    a, c = np.array([1.0, -2.0]), np.array([0.5, 4.0])
+    check_grads(lambda a, c: f(c=c, a=a, scale=0.5), a, c)
+    check_grads(lambda a, c: f(a, c=c), a, c)
+    np.testing.assert_array_equal(f(c=c, a=a), a * 2 * c)
+
+    @nns.primitive
+    def metadata_without_a_star(x, n=1):
+        return x * n
+
+    nns.defvjp(metadata_without_a_star, lambda g, _y, _x, *, n: g * n)
+    check_grads(lambda x: metadata_without_a_star(x=x, n=3), a)
+
+
+def test_integer_results_have_no_history():
+    @nns.primitive
+    def order(x):
+        return np.argsort(x)
+
+    x = nns.tensor([2.0, 1.0], requires_grad=True)
+    assert not order(x).requires_grad

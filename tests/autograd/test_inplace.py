@@ -1,5 +1,7 @@
 """In-place writes are right, or refused with a reason."""
 
+import random
+
 import numpy as np
 import pytest
 
@@ -141,3 +143,106 @@ def test_pieces_of_a_split_are_views():
     first, _ = y.split(2)
     with pytest.raises(RuntimeError, match="view"):
         first += 1.0
+
+
+def test_what_is_made_after_a_write_is_up_to_date():
+    x = leaf(3)
+    y = x * 2.0
+    before = y.detach()
+    y += 1.0
+    expected = (2 * x.detach().numpy() + 1) * 3
+    np.testing.assert_array_equal((y.detach() * 3.0).numpy(), expected)
+    np.testing.assert_array_equal((nns.from_numpy(y.detach().numpy()) * 3.0).numpy(), expected)
+    with nns.no_grad():
+        view = y[:]
+    np.testing.assert_array_equal((view * 3.0).numpy(), expected)
+    with pytest.raises(RuntimeError, match="shares memory"):
+        before * 3.0
+
+
+def test_an_op_that_returns_its_argument_or_a_view_protects_it():
+    same = nns.primitive(lambda x: x)
+    nns.defvjp(same, lambda g, _y, _x: g)
+    every_other = nns.primitive(lambda x: x[::2])
+    nns.defvjp(every_other, lambda g, _y, _x: nns.index_add(nns.zeros(4, dtype=np.float64), 0, np.array([0, 2]), g))
+    x = leaf(4)
+    before = x.detach().numpy().copy()
+    for op, reason in ((same, "leaf"), (every_other, "view")):
+        y = op(x)
+        with pytest.raises(RuntimeError, match=reason):
+            y += 1.0
+    np.testing.assert_array_equal(x.detach().numpy(), before)
+
+
+def test_integers_take_over_no_history():
+    counts = nns.zeros(3, dtype=np.int64)
+    counts[:2] = nns.tensor([1.5, 2.5], requires_grad=True)
+    assert counts.tolist() == [1, 2, 0] and not counts.requires_grad
+
+
+def test_too_large_a_number_becomes_inf_without_a_warning():
+    x = nns.zeros(3)
+    x[0] = 1e300
+    x += nns.tensor(np.array([0.0, 1e300, 0.0]))
+    assert x.tolist() == [np.inf, np.inf, 0.0] and nns.tensor(1e300).item() == np.inf
+
+
+def _random_program(lib, seed):
+    """Arithmetic, views, writes and detached pieces in an order drawn from the seed; (all values, gradients of the leaves)."""
+    rng, numbers = random.Random(seed), np.random.default_rng(seed)
+    leaves = [lib.tensor(numbers.standard_normal((2, 3)), requires_grad=True) for _ in range(2)]
+    pool = [leaves[0] * 1.0, leaves[1] * 1.0, lib.tensor(numbers.standard_normal((2, 3)))]
+    for _ in range(rng.randint(3, 8)):
+        a, b, row = rng.choice(pool), rng.choice(pool), rng.randrange(2)
+        b = b if a.shape == b.shape else 1.5
+        match rng.randrange(14):
+            case 0:
+                pool.append(a * b)
+            case 1:
+                pool.append(a + b)
+            case 2:
+                pool.append(a.tanh())
+            case 3:
+                pool.append(a.transpose(0, -1))
+            case 4:
+                pool.append(a[row:] if a.ndim == 1 else a[row % len(a)])
+            case 5:
+                pool.append(a.reshape(-1))
+            case 6:
+                pool.extend(a.split(1))
+            case 7:
+                a += b
+            case 8:
+                a *= b
+            case 9:
+                a[0] = 2.0 if isinstance(b, float) else b[-1]
+            case 10:
+                a.copy_(a * 2.0 if isinstance(b, float) else b)
+            case 11:
+                pool.append(a.detach())
+            case 12:
+                with lib.no_grad():
+                    pool.append(a[:1])
+            case 13:
+                with lib.no_grad():
+                    a *= 0.5
+    loss = sum((p * p).sum() * w for p, w in zip(rng.sample(pool, 3), (1.0, 0.7, 1.3)))
+    values = [p.detach().numpy().copy() for p in pool]
+    if loss.requires_grad:
+        loss.backward()
+    return values, [np.zeros((2, 3)) if x.grad is None else x.grad.numpy() for x in leaves]
+
+
+def test_random_programs_are_right_or_refused():
+    torch = pytest.importorskip("torch")
+    compared = 0
+    for seed in range(600):
+        try:
+            expected, found = (_random_program(lib, seed) for lib in (torch, nns))
+            (values, gradients), (our_values, our_gradients) = expected, found
+        except RuntimeError:  # by either
+            continue
+        compared += 1
+        for a, b in zip([*values, *gradients], [*our_values, *our_gradients], strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12, err_msg=f"program {seed}")
+    assert compared > 200

@@ -121,3 +121,68 @@ def test_against_torch_func():
     np.testing.assert_allclose(nns.hessian(g, x0).numpy(), H, rtol=1e-9)
     _, expected = jvp(g, (torch.tensor(x0),), (torch.tensor(v),))
     np.testing.assert_allclose(nns.jvp(g, (x0,), (v,))[1].item(), expected.item(), rtol=1e-12)
+
+
+def cube(x):
+    return (x * x * x).sum()
+
+
+def test_transforms_nest():
+    x = np.array([1.0, 2.0])
+    ones = np.ones(2)
+    np.testing.assert_array_equal(nns.jacobian(lambda x: nns.jacobian(cube, x), x).numpy(), np.diag(6 * x))
+    np.testing.assert_array_equal(nns.jacobian(lambda x: nns.hvp(cube, x, ones)[1], x).numpy(), 6 * np.eye(2))
+    np.testing.assert_array_equal(nns.jacobian(lambda x: nns.hessian(cube, x).sum(), x).numpy(), [6, 6])
+    _, t = nns.jvp(lambda x: nns.jvp(cube, (x,), (ones,))[1], (x,), (ones,))
+    assert t.item() == 6 * x.sum()
+
+
+def test_an_inner_transform_sees_what_it_closes_over():
+    x, v = np.array(3.0), np.array(2.0)
+    assert nns.jacobian(lambda w: nns.jvp(lambda x: w * x, (x,), (v,))[1], np.array(5.0)).item() == 2
+    assert nns.jacobian(lambda w: nns.vjp(lambda x: w * x, x)[1](v), np.array(5.0)).item() == 2
+    assert nns.jacobian(lambda w: nns.vjp(lambda x: w * x, x)[0], np.array(5.0)).item() == 3
+    _, pull = nns.vjp(lambda x: x * x, x)
+    assert nns.jacobian(pull, v).item() == 6  # made outside, used inside
+    y, _ = nns.vjp(lambda x: x * 2.0, x)
+    assert not y.requires_grad  # and at the outermost level nothing is recorded without need
+
+
+def test_inputs_are_independent():
+    x = nns.tensor(1.0, dtype=np.float64, requires_grad=True)
+
+    def g(a, b):
+        return a * 2.0 + b * 3.0
+
+    for second in (x, x * 5.0):  # the same tensor, and one computed from it
+        _, pull = nns.vjp(g, x, second)
+        assert [t.item() for t in pull(1.0)] == [2.0, 3.0]
+        assert nns.jvp(g, (x, second), (1.0, 1.0))[1].item() == 5.0
+        assert [t.item() for t in nns.jacobian(g, (x, second))] == [2.0, 3.0]
+
+
+def test_under_no_grad():
+    with nns.no_grad():
+        np.testing.assert_array_equal(nns.hvp(cube, np.ones(2), np.ones(2))[1].numpy(), [6, 6])
+        np.testing.assert_array_equal(nns.hessian(cube, np.ones(2)).numpy(), 6 * np.eye(2))
+        np.testing.assert_array_equal(nns.jvp(cube, (np.ones(2),), (np.ones(2),))[1].numpy(), 6)
+
+
+def test_identity_and_integer_outputs():
+    x = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(nns.jacobian(lambda x: x, x).numpy(), np.eye(2))
+    np.testing.assert_array_equal(nns.jvp(lambda x: x, (x,), (x,))[1].numpy(), x)
+    (_, t) = nns.jvp(lambda x: (x * 2.0, (x > 0).long()), (x,), (x,))
+    np.testing.assert_array_equal(t[0].numpy(), 2 * x)
+    np.testing.assert_array_equal(t[1].numpy(), 0)
+
+
+def test_an_input_is_not_written_into():
+    def f(x):
+        x += 1.0
+        return x
+
+    for x in (np.ones(2), nns.tensor(np.ones(2), requires_grad=True)):
+        with pytest.raises(RuntimeError, match="leaf"):
+            nns.vjp(f, x)
+        np.testing.assert_array_equal(nns.to_numpy(x), 1)

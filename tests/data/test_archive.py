@@ -100,3 +100,12 @@ def test_truncated_and_other_files(tmp_path):
             extract_tar(tmp_path / "bad.tar.gz", tmp_path / "out", WANTED)
     with pytest.raises(DataError, match="cannot be read"):
         extract_tar(tmp_path / "none.tar", tmp_path / "out", WANTED)
+
+
+def test_headers_of_headers_without_end(tmp_path):
+    info = tarfile.TarInfo("name")
+    info.type, info.size = tarfile.GNUTYPE_LONGNAME, 5
+    path = tmp_path / "deep.tar"
+    path.write_bytes((info.tobuf(tarfile.GNU_FORMAT) + b"abcd".ljust(512, b"\0")) * 1500)
+    with pytest.raises(DataError, match="deep.tar: damaged"):
+        extract_tar(path, tmp_path / "out", WANTED)

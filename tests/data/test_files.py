@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnscratch.data import DataError, read_cifar10, read_idx
+from nnscratch.data.archive import extract_tar
 
 GOOD = idx(np.arange(24, dtype="u1").reshape(2, 3, 4))
 
@@ -82,6 +84,22 @@ def test_missing_idx_file(tmp_path):
         read_idx(tmp_path / "none")
     with pytest.raises(DataError, match="cannot be read"):
         read_idx(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    for read in (read_idx, read_cifar10, lambda path: extract_tar(path, tmp_path / "out", {"a": 1})):
+        with pytest.raises(DataError, match="pipe: cannot be read: not a regular file"):
+            read(path)
+
+
+def test_sizes_beyond_numpy_of_an_empty_array(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(struct.pack(">HBB3I", 0, 8, 3, 0, 2**32 - 1, 2**32 - 1))
+    with pytest.raises(DataError, match="file: header declares 0 x 4294967295"):
+        read_idx(path)
 
 
 @PROFILE

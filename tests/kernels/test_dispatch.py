@@ -97,7 +97,9 @@ def test_an_implementation_whose_package_is_missing(monkeypatch):
 @pytest.mark.parametrize("name", ["im2col", "reference"])
 def test_every_function_is_implemented(name):
     module = {"im2col": im2col, "reference": reference}[name]
-    functions = [f for f in kernels.__all__ if f.islower() and f not in ("available", "explain", "normalise_padding", "precision", "use")]
+    functions = [
+        f for f in kernels.__all__ if f.islower() and f not in ("available", "explain", "normalise_padding", "precision", "use")
+    ]
     assert len(functions) == 10
     assert all(callable(getattr(module, function)) for function in functions)
 

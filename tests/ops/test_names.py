@@ -51,6 +51,48 @@ def test_keywords(name):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
 
 
+SECOND = {
+    **dict.fromkeys("add sub mul div atan2 hypot logaddexp maximum minimum eq ne lt le gt ge isclose".split(), "other"),
+    **dict.fromkeys("logical_and logical_or logical_xor fmax fmin floor_divide equal".split(), "other"),
+    "pow": "exponent",
+}
+ONE = "sin cos asin sinh cosh tanh asinh sigmoid erf erfc erfinv exp expm1 log log1p neg abs clone isnan isinf isfinite".split()
+
+
+def agree(name, **arguments):
+    """The same call by keyword, on tensors of both libraries."""
+    ours = getattr(nns, name)(**{k: nns.tensor(v) for k, v in arguments.items()})
+    theirs = getattr(torch, name)(**{k: torch.tensor(v) for k, v in arguments.items()})
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_two_tensors_by_name(name):
+    agree(name, **{SECOND[name]: np.array([0.5, 2.0, 0.75]), "input": np.array([0.25, 2.0, 3.0])})
+
+
+@pytest.mark.parametrize("name", ONE)
+def test_a_tensor_by_name(name):
+    agree(name, input=np.array([0.25, 0.5, 0.75]))
+
+
+def test_integers_by_name():
+    for name in "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift".split():
+        agree(name, other=np.array([1, 2, 3]), input=np.array([5, 6, 7]))
+    for name in ("bitwise_not", "argwhere", "logical_not"):
+        agree(name, input=np.array([5, 0, 7]))
+    agree("where", other=np.array([1.0, 2.0]), condition=np.array([True, False]), input=np.array([3.0, 4.0]))
+
+
+def test_gradients_of_arguments_by_name():
+    x, y = nns.tensor([2.0, 3.0], requires_grad=True), nns.tensor([5.0, 7.0], requires_grad=True)
+    z = x.clone()
+    z.mul_(other=y)
+    nns.sub(other=z, input=0.0, alpha=2).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [-10, -14])
+    np.testing.assert_array_equal(y.grad.numpy(), [-4, -6])
+
+
 def test_keywords_that_are_tensors():
     x, index, src = np.arange(12.0).reshape(3, 4), np.array([[0, 2, 1, 0]]), np.ones((1, 4))
     for name, more in (("gather", {}), ("scatter", {"src": src}), ("scatter_add", {"src": src}), ("index_select", {})):
