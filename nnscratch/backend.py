@@ -57,9 +57,40 @@ def is_array(x: Any) -> bool:
     return cupy is not None and isinstance(x, cupy.ndarray)
 
 
-def device_of(array: Any) -> str:
+class device(str):
+    """Where an array lives: `device("cpu")`, `device("cuda")`, `device("cuda:1")`, `device("cuda", 1)` or `device(1)`.
+
+    It is the string that it prints, so either may be given wherever a device is asked for. `type` is "cpu" or "cuda", `index` the
+    number of the GPU, None where none was named. Raises RuntimeError for other devices.
+    """
+
+    type: str
+    index: int | None
+
+    def __new__(cls, type: str | int, index: int | None = None) -> device:
+        text = f"cuda:{type}" if isinstance(type, int) else str(type)
+        if index is not None:
+            text = f"{text}:{index}"
+        name, colon, number = text.partition(":")
+        if name not in ("cpu", "cuda") or (colon and not (number.isascii() and number.isdigit())):
+            raise RuntimeError(f"unknown device {text!r}: expected 'cpu', 'cuda' or 'cuda:<index>'")
+        self = super().__new__(cls, text)
+        self.type, self.index = name, int(number) if colon else None
+        return self
+
+    def __repr__(self) -> str:
+        return f"device(type={self.type!r}{'' if self.index is None else f', index={self.index}'})"
+
+    def __reduce__(self) -> Any:
+        return device, (str(self),)
+
+
+_cpu = device("cpu")
+
+
+def device_of(array: Any) -> device:
     """'cpu', or 'cuda:<index>' for a CuPy array."""
-    return "cpu" if isinstance(array, np.ndarray) else f"cuda:{array.device.id}"
+    return _cpu if isinstance(array, np.ndarray) else device("cuda", array.device.id)
 
 
 def to_device(array: Any, device: str) -> Any:
@@ -108,10 +139,11 @@ class Generator:
     """A seedable, saveable stream of random numbers (Philox 4x64, Salmon et al. 2011, counter-based).
 
     `Generator(seed)`; `manual_seed(seed)` restarts it; `get_state()` is a JSON-serialisable dict that `set_state()` takes back.
+    The numbers are drawn on the CPU and moved, so they are the same on every `device`.
     `numpy` is the `numpy.random.Generator` that draws.
     """
 
-    def __init__(self, seed: int | None = None):
+    def __init__(self, seed: int | None = None, *, device: str = "cpu"):  # noqa: ARG002 - drawn on the CPU, used on any
         self.manual_seed(secrets.randbits(63) if seed is None else seed)
 
     def manual_seed(self, seed: int) -> Generator:
@@ -168,6 +200,21 @@ default_generator = Generator(0)
 def manual_seed(seed: int) -> Generator:
     """Restart the default generator, from which dropout, noise and initial weights are drawn; returns it."""
     return default_generator.manual_seed(seed)
+
+
+def initial_seed() -> int:
+    """The seed that the default generator was last started from."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> dict[str, Any]:
+    """The state of the default generator, which `save` can write."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: dict[str, Any]) -> None:
+    """Continue the default generator from what `get_rng_state` returned."""
+    default_generator.set_state(new_state)
 
 
 def generator_or_default(generator: Generator | None) -> Generator:

@@ -5,23 +5,12 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-EXAMPLES = """\
-examples:
-  nnscratch demo                                            train a classifier and a generator on real digits, in a minute
-  nnscratch train cnn --data mnist --out runs/cnn           train on MNIST; pictures and checkpoints go to runs/cnn
-  nnscratch train cnn --data mnist --out runs/cnn --resume  continue where it was stopped, or killed
-  nnscratch train vae --data folder:photos --size 32 --out runs/photos
-  nnscratch evaluate runs/cnn                               its numbers on the test images
-  nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
-  nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones
-
-Ctrl-C finishes the step, saves and leaves; pressed twice, it leaves at once.
-exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM
-"""
+from .cli_options import parser
 
 
 class UsageError(Exception):
@@ -30,11 +19,13 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = parser(COMMANDS).parse_args(argv)
     from .training import Interrupted
 
     try:
-        return args.command(args)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return args.command(args)
     except KeyboardInterrupt:
         print("\nnnscratch: stopped at once", file=sys.stderr)
         return 130
@@ -50,111 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if isinstance(fault, UsageError) else 1
 
 
+def _show_warning(message: Warning | str, *_where: Any) -> None:
+    print(f"nnscratch: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
 def _one_line(fault: BaseException) -> str:
     text = str(fault)
     if isinstance(fault, OSError) and fault.strerror:
         text = fault.strerror if fault.filename is None else f"{fault.filename}: {fault.strerror}"
     return " ".join([*text.split(), *getattr(fault, "__notes__", ())]) or type(fault).__name__
-
-
-def _parser() -> argparse.ArgumentParser:
-    from . import __version__
-
-    parser = argparse.ArgumentParser(
-        prog="nnscratch",
-        description="Train and look at neural networks written from scratch on NumPy.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"nnscratch {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the full traceback of an error")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    def command(name: str, run: Any, help: str, examples: str = "") -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name, help=help, description=help, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
-        sub.set_defaults(command=run)
-        # Also after the command; without a default here it would undo the one given before it.
-        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the full traceback of an error")
-        return sub
-
-    demo = command("demo", _demo, "train a small CNN and a small VAE on the embedded digits and draw pictures")
-    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder to write to (default: runs/demo)")
-    demo.add_argument("--quiet", action="store_true", help="print only the pictures")
-
-    train = command("train", _train, "train a model", EXAMPLES)
-    train.add_argument("model", choices=("cnn", "vae"), help="cnn: classify images; vae: generate images")
-    _data_options(train, default=None, note="; needed unless --resume")
-    train.add_argument("--limit", type=_count, metavar="N", help="use only the first N training and N test images")
-    train.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="run directory: config, metrics, pictures, checkpoints"
-    )
-    passes = "passes over the training images (default: cnn 5, vae 10; 15 and 40 for up to 5000)"
-    train.add_argument("--epochs", type=_count, metavar="N", help=passes)
-    train.add_argument("--batch-size", type=_count, metavar="N", help="images in a step (default: 128; 32 for up to 5000 images)")
-    train.add_argument("--lr", type=_positive, help="learning rate of Adam (default: 0.002 for a CNN on few images, else 0.001)")
-    train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
-    train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
-    train.add_argument("--clip-norm", type=_positive, metavar="X", help="largest norm of the gradient")
-    train.add_argument("--ema", type=_decay, metavar="DECAY", help="evaluate and draw with averaged weights, such as 0.999")
-    train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
-    train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
-    train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
-    again = train.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
-    again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")
-
-    evaluate = command("evaluate", _evaluate, "print the numbers of a trained model on its test images")
-    evaluate.add_argument("run", type=Path, metavar="RUN", help="run directory")
-    evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
-    evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-
-    summary = command("summary", _summary, "print the layers of a model, their shapes and what they cost")
-    summary.add_argument("model", metavar="cnn | vae | RUN", help="a kind of model, or the directory of a run")
-    _data_options(summary, default="mnist", note=" (default: mnist)")
-
-    check = command("gradcheck", _gradcheck, "hold the derivatives of every op, layer and loss against numeric ones")
-    check.add_argument("pattern", nargs="?", default="", help="regular expression for the entries wanted (default: all)")
-    check.add_argument("--order", type=_count, default=1, metavar="N", help="check derivatives of orders 1 to N (default: 1)")
-    check.add_argument("--html", type=Path, metavar="FILE", help="write a page with every error-against-step curve")
-    check.add_argument("--seed", type=_natural, default=0, help="seed of the inputs and of the directions (default: 0)")
-    check.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="of the inputs (default: float64)")
-    return parser
-
-
-def _data_options(parser: argparse.ArgumentParser, default: str | None, note: str) -> None:
-    from .data import NAMES
-
-    parser.add_argument("--data", default=default, metavar="NAME", help=", ".join(NAMES) + note)
-    parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels (digits, shapes, folders)")
-
-
-def _number(text: str, kind: type, inside: Any, what: str) -> Any:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not inside(value):
-        raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
-    return value
-
-
-def _count(text: str) -> int:
-    return _number(text, int, lambda v: v >= 1, "a whole number of at least 1")
-
-
-def _natural(text: str) -> int:
-    return _number(text, int, lambda v: v >= 0, "a whole number of at least 0")
-
-
-def _positive(text: str) -> float:
-    return _number(text, float, lambda v: 0 < v < float("inf"), "a positive number")
-
-
-def _decay(text: str) -> float:
-    return _number(text, float, lambda v: 0 <= v < 1, "a number from 0 to below 1")
 
 
 # -------------------------------------------------------------------------------------------------------------- commands
@@ -217,17 +112,19 @@ def _fresh(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], Any, Non
     """The configuration and the data of a new run in --out, which must not hold anything that would be lost."""
     from .training.recipe import configure
 
-    _check_data_name(args.data)
+    _check_data(args)
     if run.exists() and not args.force:
         raise UsageError(f"{args.out} already holds a run; continue it with --resume, or start again with --force")
     if not run.exists() and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise UsageError(f"{args.out} exists and is not a run directory; choose another --out")
-    return *configure(args.model, {"name": args.data, "size": args.size, "limit": args.limit}, _given(args)), None
+    data = {"name": args.data, "size": args.size, "limit": args.limit, "skip_bad": bool(args.skip_bad)}
+    return *configure(args.model, data, _given(args)), None
 
 
-def _check_data_name(name: str | None) -> None:
+def _check_data(args: argparse.Namespace) -> None:
     from .data import NAMES
 
+    name = args.data
     expected = f"one of {', '.join(NAMES)}"
     if name is None:
         raise UsageError(f"--data is needed for a new run: {expected}")
@@ -236,6 +133,8 @@ def _check_data_name(name: str | None) -> None:
     if name not in NAMES and not name.startswith("folder:"):
         folder = f"; for the pictures in that folder write folder:{name}" if Path(name).is_dir() else ""
         raise UsageError(f"unknown data set {name!r}: expected {expected}{folder}")
+    if args.skip_bad and not name.startswith("folder:"):
+        raise UsageError(f"--skip-bad is for folders of pictures, not for {name}")
 
 
 def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None, Any]:
@@ -247,12 +146,13 @@ def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None
     config, checkpoint = saved_config(run), run.latest()
     if checkpoint is None:
         raise UsageError(f"the run in {args.out} has no checkpoint yet, so there is nothing to resume; start again with --force")
-    asked = {"model": args.model, "--data": args.data, "--size": args.size, "--limit": args.limit}
+    asked = {"model": args.model, "--data": args.data, "--size": args.size, "--limit": args.limit, "--skip-bad": args.skip_bad}
     was = {
         "model": config["task"],
         "--data": config["data"]["name"],
         "--size": config["data"]["size"],
         "--limit": config["data"]["limit"],
+        "--skip-bad": config["data"].get("skip_bad", False),
     }
     training = config["training"]
     for name, value in _given(args).items():
@@ -325,9 +225,9 @@ def _summary(args: argparse.Namespace) -> int:
     from .training.tasks import TASKS
 
     if args.model in TASKS:
-        _check_data_name(args.data)
+        _check_data(args)
         task = args.model
-        shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data))
+        shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data), bool(args.skip_bad))
         config = TASKS[task].model_config(shape, classes)
     elif Path(args.model).is_dir():
         saved = saved_config(Run(args.model))
@@ -340,14 +240,14 @@ def _summary(args: argparse.Namespace) -> int:
     return 0
 
 
-def _form_of(name: str, size: int | None) -> tuple[tuple[int, ...], int]:
+def _form_of(name: str, size: int | None, skip_bad: bool) -> tuple[tuple[int, ...], int]:
     """The shape of the images of a data set and its number of classes; of the well-known ones without reading them."""
     from .training.recipe import load_data
 
     if name in ("mnist", "fashion-mnist", "kmnist", "cifar10"):
         channels, side = (3, 32) if name == "cifar10" else (1, 28)
         return (channels, size or side, size or side), 10
-    data = load_data(name, size)[0]
+    data = load_data(name, size, skip_bad=skip_bad)[0]
     return data[0][0].shape, len(data.classes)
 
 
@@ -360,6 +260,8 @@ def _gradcheck(args: argparse.Namespace) -> int:
         raise UsageError(str(fault)) from None
     return command.run(args.pattern, order=args.order, seed=args.seed, dtype=args.dtype, html=args.html)
 
+
+COMMANDS = {"demo": _demo, "train": _train, "evaluate": _evaluate, "summary": _summary, "gradcheck": _gradcheck}
 
 if __name__ == "__main__":
     sys.exit(main())

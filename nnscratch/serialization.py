@@ -40,13 +40,24 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
     atomic_write(path, to_bytes(arrays, metadata={_KEY: structure}))
 
 
-def load(path: str | os.PathLike[str], device: str = "cpu") -> Any:
+def load(
+    path: str | os.PathLike[str],
+    device: str = "cpu",
+    *,
+    map_location: str | None = None,
+    weights_only: bool = True,  # noqa: ARG001
+) -> Any:
     """What `save` wrote, with its tensors on `device`; of any other safetensors file, a dict of its tensors.
 
+    `map_location` is torch's name for the device; `weights_only` makes no difference, as a file never holds code here.
     Raises FileNotFoundError, or ValueError that names a file that is truncated, damaged or not in this format.
     """
     from safetensors import SafetensorError, safe_open
 
+    if map_location is not None:
+        if not isinstance(map_location, str):
+            raise TypeError(f"load: map_location is a device such as 'cpu', got {type(map_location).__name__}")
+        device = map_location
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")

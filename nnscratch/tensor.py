@@ -51,8 +51,8 @@ class Tensor(Methods):
         return self.data.dtype
 
     @property
-    def device(self) -> str:
-        """'cpu' or 'cuda:<index>'."""
+    def device(self) -> backend.device:
+        """'cpu' or 'cuda:<index>': a string with `type` and `index`."""
         return backend.device_of(self.data)
 
     @property
@@ -125,7 +125,7 @@ class Tensor(Methods):
         if self.data.size > 200 or self.data.size == 0:
             notes.append(f"shape={tuple(self.shape)}")
         if self.device != "cpu":
-            notes.append(f"device={self.device!r}")
+            notes.append(f"device={str(self.device)!r}")
         if self._node is not None:
             notes.append("requires_grad=True" if self.is_leaf else f"grad_fn=<{self._node.op.name}>")
         return f"tensor({', '.join([text, *notes])})"
@@ -247,10 +247,17 @@ class Tensor(Methods):
     def cpu(self) -> Tensor:
         return self.to("cpu")
 
-    def cuda(self) -> Tensor:
-        return self.to("cuda")
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
+        return self.to(backend.device("cuda" if device is None else device), non_blocking=non_blocking)
 
-    def to(self, *args: Any, dtype: Any = None, device: str | None = None, copy: bool = False) -> Tensor:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: str | None = None,
+        non_blocking: bool = False,  # noqa: ARG002 - the copy is always waited for
+        copy: bool = False,
+    ) -> Tensor:
         """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: converted (differentiably), or self if nothing changes."""
         for a in args:
             if isinstance(a, Tensor):
@@ -377,9 +384,19 @@ def to_numpy(x: Any) -> np.ndarray:
     return backend.to_device(array_of(x), "cpu") if not np.isscalar(x) else np.asarray(x)
 
 
-def is_tensor(x: Any) -> bool:
-    """Whether `x` is a Tensor."""
-    return isinstance(x, Tensor)
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input: Tensor) -> int:
+    """The number of elements."""
+    return input.numel()
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the dtype is float16, float32 or float64."""
+    return input.is_floating_point()
 
 
 # The engine and the ops need Tensor to exist before they can be imported, and its methods need them.

@@ -158,6 +158,32 @@ def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
     assert "is not a run directory" in error_of(capsys)
 
 
+@pytest.mark.filterwarnings("default")
+def test_bad_pictures_can_be_left_out(tmp_path, capsys):
+    from PIL import Image
+
+    for name in ("cats", "dogs"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(10):
+            pixels = np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{i}.png")
+    bad = tmp_path / "photos" / "cats" / "3.png"
+    bad.write_bytes(bad.read_bytes()[:60])
+    data = ["--data", f"folder:{tmp_path / 'photos'}", "--size", "8"]
+    args = ["train", "cnn", *data, "--out", str(tmp_path / "run"), "--epochs", "1", "--quiet"]
+    assert main(args) == 1
+    assert f"{bad}: cannot be read as a picture" in error_of(capsys)
+    assert main([*args, "--skip-bad"]) == 0
+    warning, *more = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"nnscratch: warning: {tmp_path / 'photos'}: left out 1 of 20 pictures; the first: {bad}: ")
+    assert not more
+    assert Run(tmp_path / "run").config["data"]["skip_bad"] is True
+    assert main(["train", "cnn", "--out", str(tmp_path / "run"), "--resume", "--epochs", "2", "--quiet"]) == 0
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert main(["summary", "cnn", *data, "--skip-bad"]) == 0
+    assert "Conv2d" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("args", "status", "message"),
     [
@@ -170,6 +196,7 @@ def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
         (["summary", "OUT/nothing"], 2, "neither a kind of model"),
         (["summary", "cnn", "--data", "imagenet"], 2, "unknown data set 'imagenet'"),
         (["train", "cnn", "--data", "folder:", "--out", "OUT"], 2, "needs the path of a folder of pictures"),
+        (["train", "cnn", "--data", "digits", "--skip-bad", "--out", "OUT"], 2, "--skip-bad is for folders of pictures"),
         (["train", "cnn", "--data", ".", "--out", "OUT"], 2, "for the pictures in that folder write folder:."),
     ],
 )

@@ -1,6 +1,7 @@
 """The engine: primitives, the graph they record, the walk back through it, and what is built on that."""
 
-from .anomaly import AnomalyError, anomaly_mode
+from . import functional
+from .anomaly import AnomalyError, anomaly_mode, detect_anomaly, set_detect_anomaly
 from .checkpointing import checkpoint
 from .engine import backward, grad
 from .fusion import Fused, fused

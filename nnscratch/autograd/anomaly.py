@@ -26,8 +26,12 @@ class anomaly_mode:
     """`with anomaly_mode(): ...`: raise AnomalyError at the first op whose result has a NaN or Inf that its inputs had not.
 
     In the forward pass that is the op itself; in the backward pass the op whose VJP did it, with the line that called its
-    forward. Every result is inspected, so this is for finding faults, not for training. Per thread.
+    forward. Every result is inspected, so this is for finding faults, not for training. Per thread. `inf=False` lets infinities
+    through, which a mask may hold on purpose, and `nan=False` NaN.
     """
+
+    def __init__(self, *, nan: bool = True, inf: bool = True):
+        self._nan, self._inf = nan, inf
 
     def __enter__(self) -> anomaly_mode:
         self._thread = threading.get_ident()
@@ -43,28 +47,65 @@ class anomaly_mode:
         site = _call_site()
         node.note("site", site)
         results = result if isinstance(result, tuple) else (result,)
-        kind = next((k for k in map(_fault, results) if k), None)
-        if kind and not any(_fault(a) for a in node.args):
+        kind = next((k for k in map(self._fault, results) if k), None)
+        if kind and not any(self._fault(a) for a in node.args):
+            inputs = "finite inputs" if self._inf else "inputs"
             shapes = ", ".join(str(tuple(a.shape)) for a in node.args if hasattr(a, "shape"))
-            raise AnomalyError(f"{node.name} produced {kind} from finite inputs of shape {shapes}\n  called at {site}")
+            raise AnomalyError(f"{node.name} produced {kind} from {inputs} of shape {shapes}\n  called at {site}")
 
     def cotangents(self, node: Node, gs: Any) -> None:
         if threading.get_ident() != self._thread:
             return
         for (i, _), g in zip(node.edges, gs):
-            kind = _fault(g)
+            kind = self._fault(g)
             if kind:
                 site = node.noted("site") or "a line outside anomaly_mode"
                 raise AnomalyError(f"the gradient of {node.name} for argument {i} has {kind}\n  its forward was called at {site}")
 
+    def _fault(self, x: Any) -> str | None:
+        array = x.data if isinstance(x, Tensor) else x
+        if not (backend.is_array(array) or isinstance(array, (np.generic, float))) or getattr(array, "dtype", _float).kind != "f":
+            return None
+        if self._nan and np.isnan(array).any():
+            return "nan"
+        return "inf" if self._inf and np.isinf(array).any() else None
 
-def _fault(x: Any) -> str | None:
-    array = x.data if isinstance(x, Tensor) else x
-    if not (backend.is_array(array) or isinstance(array, (np.generic, float))) or np.asarray(array).dtype.kind != "f":
-        return None
-    if np.isnan(array).any():
-        return "nan"
-    return "inf" if np.isinf(array).any() else None
+
+class detect_anomaly(anomaly_mode):
+    """`with detect_anomaly(): ...`: torch's name for `anomaly_mode(inf=False)`; finds a NaN of the forward pass as well."""
+
+    def __init__(self, check_nan: bool = True):
+        super().__init__(nan=check_nan, inf=False)
+
+
+class set_detect_anomaly:
+    """`set_detect_anomaly(True)`: `detect_anomaly()` in this thread from now on; as `with`, until the end of the block."""
+
+    def __init__(self, mode: bool, check_nan: bool = True):
+        self._before = _always.mode
+        self._set(detect_anomaly(check_nan) if mode else None)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        self._set(self._before)
+
+    @staticmethod
+    def _set(mode: anomaly_mode | None) -> None:
+        if _always.mode is not None:
+            _always.mode.__exit__()
+        _always.mode = mode
+        if mode is not None:
+            mode.__enter__()
+
+
+class _Always(threading.local):
+    mode: anomaly_mode | None = None
+
+
+_always = _Always()
+_float = np.dtype(float)
 
 
 def _call_site() -> str:

@@ -97,10 +97,10 @@ class Primitive:
                         "it is given tensors then, and must be composed of nnscratch's ops"
                     )
             return gs
-        vjps, kwargs = self.vjps, node.kwargs
-        if kwargs:
-            return [vjps[i](g, y, *args, **kwargs) for i, _ in node.edges]
-        return [vjps[i](g, y, *args) for i, _ in node.edges]
+        vjps, kwargs, edges = self.vjps, node.kwargs, node.edges
+        if len(edges) == 1:  # most ops, most of the time: no loop
+            return (vjps[edges[0][0]](g, y, *args, **kwargs) if kwargs else vjps[edges[0][0]](g, y, *args),)
+        return [vjps[i](g, y, *args, **kwargs) for i, _ in edges]
 
 
 class _Missing(Sequence):

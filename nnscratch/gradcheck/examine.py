@@ -90,6 +90,8 @@ class Examination(Measurement):
 
     def _refuted(self, i: int, mine: list[Test]) -> bool:
         """Whether a direction disagrees, and goes on disagreeing at other steps."""
+        if any(t.excess.max() > 1 for t in mine) and self.doubt():
+            mine = [self.compare(t) for t in mine]
         suspects = sorted((t for t in mine if t.excess.max() > 1), key=lambda t: -t.excess.max())
         for t in suspects[:3]:
             c = t.worst

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from . import exact
+from . import complexstep, exact
 from .numeric import RATIO, Array, Derivative, level, norm
 from .problem import Problem
 from .report import Finding, Verdict
@@ -83,6 +83,9 @@ class Measurement:
         self.resolution = np.inf
         self.singular = False
         self.stationary = False
+        self.cond: list[Array] = []
+        self._complex = precision.eps < 1e-15
+        self._doubted = False
         self.refuted: dict[int, Test] = {}  # the test that failed, by input
         self.active = [i for i, x in enumerate(xs) if x.dtype.kind == "f" and x.size]
 
@@ -155,22 +158,39 @@ class Measurement:
             row = np.zeros(xs[i].size) if again[i] is None else again[i].astype(np.float64).ravel()
             if not self.repeats(self.gs[i][0], row, "VJP"):
                 return False
-        self.findings += exact.linear(problem, xs, self.us, self.gs, self.names)
         self._conditioning()
+        slack = [20 * c + r for c, r in zip(self.cond, self.rest())]
+        self.findings += exact.linear(problem, xs, self.us, self.gs, slack, self.names)
         return True
 
     def _conditioning(self) -> None:
         """How much each gradient element moves when inputs, outputs and cotangent are rounded differently: its own roundoff."""
         own = self.precision.own
-        self.cond = [np.zeros(x.size) for x in self.xs]
+        cond = [np.zeros(x.size) for x in self.xs]
         try:
-            self.cond = self._moves(2 * own)
+            cond = self._moves(2 * own)
             tops = [np.max(np.abs(g), initial=0.0, where=np.isfinite(g)) for g in self.gs]
-            if any(c.max(initial=0.0) > 1e-4 * top for c, top in zip(self.cond, tops)):
-                far = self._moves(32 * own)  # roundoff grows with the rounding; another branch, taken at a tie, does not
-                self.cond = [np.where(f < 4 * c, 0.0, c) for f, c in zip(far, self.cond)]
+            if any(c.max(initial=0.0) > 1e-4 * top for c, top in zip(cond, tops)):
+                # Roundoff grows with the rounding; another branch, taken at a tie, does not. Nor does the rest that is left when
+                # all digits have cancelled, but that is small.
+                far, rest = self._moves(32 * own), self.rest()
+                cond = [np.where(f < 4 * c, np.minimum(c, r), c) for f, c, r in zip(far, cond, rest)]
         except (ArithmeticError, ValueError):
             pass  # a point on the edge of the domain
+        self.cond = [np.maximum(old, new) for old, new in zip(self.cond, cond)] if self.cond else cond
+
+    def rest(self) -> list[Array]:
+        """What rounding may leave of gradients that are zero but for it: of the size of eps · u · y / x."""
+        height = 64 * self.precision.own * norm(np.where(self.us[0] == 0, 0.0, self.us[0] * self.y))
+        sizes = [np.fmax(np.abs(x), magnitude(x)) if x.dtype.kind == "f" else np.ones(x.shape) for x in self.xs]
+        return [height / size.ravel() for size in sizes]
+
+    def doubt(self) -> bool:
+        """Once: sample the gradient's roundoff some more before something is called wrong. One sample can be small by luck."""
+        first, self._doubted = not self._doubted, True
+        for _ in range(4 if first else 0):
+            self._conditioning()
+        return first
 
     def _moves(self, reach: float) -> list[Array]:
         problem, rng = self.problem, self.rng
@@ -214,14 +234,20 @@ class Measurement:
         """The most evaluations that the directions may take."""
         steps, _ = self.precision.ladder(0.25, True)
         count = max(2, -(-self.projections // max(1, len(self.active))))
-        return sum(2 * len(steps) * (self.xs[i].size if self.full else count) for i in self.active) + 8
+        return sum((2 * len(steps) + 2) * (self.xs[i].size if self.full else count) for i in self.active) + 8
 
     def derivative(self, i: int, v: Array, start: float = 0.25, deep: bool = False) -> Derivative:
         steps, probes = self.precision.ladder(start, deep)
         line = self.problem.line(self.xs, i, v)
         masked = lambda t: np.where(self.alive, line(t), 0.0)
         target = -1.0 if deep else self.precision.target
-        return Derivative(masked, np.where(self.alive, self.y, 0.0), self.sigma, steps, probes, target)
+        d = Derivative(masked, np.where(self.alive, self.y, 0.0), self.sigma, steps, probes, target)
+        if self._complex and norm(d.error) > 0.1 * self.precision.floor * norm(d.value):
+            found = complexstep.slope(self.problem, self.xs, i, v, self.y)
+            self._complex = found is not None  # a function that takes no complex numbers is asked once
+            if found is not None:
+                d.know(*[np.where(self.alive, part, 0.0) for part in found])
+        return d
 
     def _walk(self) -> None:
         for i in self.active:

@@ -94,6 +94,7 @@ class Derivative:
         self.gaps: list[float] = []
         self._line, self._y = line, y
         self._evens: list[Array] = []  # (f(h) - 2 f(0) + f(-h)) / h at the two smallest steps
+        self._exact: tuple[Array, Array] | None = None
         self.moved = np.zeros(y.shape, bool)  # whether the output changed at all
         self.magnitude = np.abs(y)
         table = Table(sigma)
@@ -138,6 +139,28 @@ class Derivative:
         self.value, self.truncation, self.roundoff = table.value, table.truncation, sigma / table.step
         self._believe_small_steps(sigma)
         self.gap, self.broken = self._singular(sigma)
+        self._sharpen()
+
+    @property
+    def error(self) -> Array:
+        """What the value may be off by."""
+        return 4 * self.truncation + 5 * self.roundoff
+
+    def know(self, value: Array, error: Array) -> None:
+        """Take over a derivative found without differences, where these confirm it; all is refused if one output objects."""
+        off = np.abs(value - self.value)
+        if not np.any(off > self.error + 5 * error + 1e-8 * np.abs(value)):
+            self._exact = value, error
+            self._sharpen()
+
+    def _sharpen(self) -> None:
+        if self._exact is None:
+            return
+        value, error = self._exact
+        better = (self.error <= 0.1 * np.abs(value)) & (5 * error < self.error) & (self.gap == 0) & ~self.broken
+        self.value = np.where(better, value, self.value)
+        self.truncation = np.where(better, 0.0, self.truncation)
+        self.roundoff = np.where(better, error, self.roundoff)
 
     def _believe_small_steps(self, sigma: Array) -> None:
         """Where the smallest steps agree with each other and not with the table, a kink close by had misled the table.
@@ -176,7 +199,8 @@ class Derivative:
         steady = (e1 > 0.5 * e0) & (e1 < 2 * e0)
         flat = steady & (e1 * h1 > 12 * sigma) & (e1 > 1e-5 * np.abs(self.value))
         gap = np.where(flat, np.maximum(e0, e1) + np.abs(e0 - e1) + 6 * sigma / h1, 0.0)
-        small = 1e-3 * np.abs(self.differences[0] * self.steps[0])  # of the response to a large step: noise can be no jump
+        # Noise can be no jump: neither what is small beside the response to a large step, nor beside the roundoff.
+        small = np.maximum(1e-3 * np.abs(self.differences[0] * self.steps[0]), 12 * sigma)
         jump = (d1 * h1 > small) & (np.abs(d1 * h1 - d0 * h0) < 0.05 * d1 * h1)
         jump |= (e1 * h1 > small) & (np.abs(e1 * h1 - e0 * h0) < 0.05 * e1 * h1)
         return gap, jump | ~np.isfinite(self.truncation)

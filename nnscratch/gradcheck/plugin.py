@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 LEVELS = ("fast", "full", "audit")
+ENTRY_POINT = "nnscratch"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -18,6 +19,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption("--gradcheck-seed", type=int, default=0, help="seed of the random projections (default 0)")
     group.addoption("--gradcheck-html", metavar="FILE", help="write all reports of the run as one HTML page")
+
+
+def pytest_plugin_registered(plugin: Any, manager: pytest.PytestPluginManager) -> None:
+    """The installed entry point and `-p nnscratch.gradcheck.plugin` are one plugin: whichever comes first shuts out the other."""
+    if getattr(plugin, "__name__", None) == __name__:
+        for name in {ENTRY_POINT, __name__} - {manager.get_name(plugin)}:
+            manager.set_blocked(name)
 
 
 def pytest_configure(config: pytest.Config) -> None:

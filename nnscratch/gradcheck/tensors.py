@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from .. import autograd, backend
+from ..nn.module import Module
 from ..tensor import Tensor
 from . import oploc
 from .check import BUDGET, check_vjp
 from .measure import signs
+from .modules import free_parameters, functional
 from .report import FAULTS, GradcheckError, Report, Verdict
 
 Function = Callable[..., Any]
@@ -33,8 +35,10 @@ def gradcheck(
     """Hold the derivatives of f, a function of nnscratch tensors, against numeric ones, at orders 1 to `order`.
 
     `inputs`: an array or tensor, or a tuple of them. Floating-point inputs are differentiated (only those that require grad, if
-    any tensor among them does); others are passed as they are. At order n the function under test is <∇^(n-1) f, u> for random u,
-    its dependence on u included. `mode="forward"` tests `jvp` as well: <J v, u> against <v, J'u> and against the numeric J v.
+    any tensor among them does); others are passed as they are. If f is a module, its parameters are checked too, after the
+    inputs and under their own names ("0.weight"), and it is left as it was. At order n the function under test is <∇^(n-1) f,
+    u> for random u, its dependence on u included. `mode="forward"` tests `jvp` as well: <J v, u> against <v, J'u> and against
+    the numeric J v.
     A wrong gradient is traced to the element and to the recorded op: see `Finding`.
     Raises GradcheckError for a faulty gradient unless `raise_exception=False`; ValueError for a bad option; see `check_vjp`.
     """
@@ -44,10 +48,17 @@ def gradcheck(
         raise ValueError(f"mode: expected 'reverse' or 'forward', got {mode!r}")
     given = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     arrays, fixed, device = _arrays(given)
-    function = _on_free(f, given, fixed)
     name = getattr(f, "__name__", type(f).__name__)
     rng = np.random.default_rng([seed, 1])
-    names = [f"input {i}" for i in range(len(given)) if i not in fixed]
+    positions = [i for i in range(len(given)) if i not in fixed]
+    names = [f"input {i}" for i in positions]
+    if isinstance(f, Module):
+        parameters = free_parameters(f)
+        f = functional(f, len(given))
+        arrays += _arrays(list(parameters.values()))[0]
+        positions += range(len(given), len(given) + len(parameters))
+        names += parameters
+    function = _on_free(f, given, fixed)
     evaluations, notes = 0, []
     report: Report | None = None
     current, xs = function, list(arrays)
@@ -73,7 +84,7 @@ def gradcheck(
     report.evaluations, report.notes = evaluations, notes
     if report.verdict is Verdict.WRONG and _attribute:
         oploc.attribute(report, function, arrays, device)
-    _restore_positions(report, fixed, len(given))
+    _restore_positions(report, positions, names)
     if raise_exception and report.verdict in FAULTS:
         raise GradcheckError(report)
     return report
@@ -106,7 +117,7 @@ def _on_free(f: Function, given: Sequence[Any], fixed: set[int]) -> Function:
 
     def function(*free: Tensor) -> Any:
         rest = iter(free)
-        return f(*[_constant(x) if i in fixed else next(rest) for i, x in enumerate(given)])
+        return f(*[_constant(x) if i in fixed else next(rest) for i, x in enumerate(given)], *rest)
 
     return function
 
@@ -120,11 +131,12 @@ def _tensor(array: np.ndarray, device: str, requires_grad: bool = False) -> Tens
 
 
 def _listed(y: Any) -> list[Tensor]:
-    ys = list(y) if isinstance(y, (tuple, list)) else [y]
-    for t in ys:
-        if not isinstance(t, Tensor):
-            raise TypeError(f"gradcheck: the function must return a tensor or a tuple of tensors, got {type(t).__name__}")
-    return ys
+    """The tensors of a result, nested as they may be (the output and final states of a recurrent layer)."""
+    if isinstance(y, (tuple, list)):
+        return [t for part in y for t in _listed(part)]
+    if not isinstance(y, Tensor):
+        raise TypeError(f"gradcheck: the function must return a tensor or a tuple of tensors, got {type(y).__name__}")
+    return [y]
 
 
 def _adapter(f: Function, device: str) -> tuple[Function, Function]:
@@ -191,12 +203,11 @@ def _forgive_linear(report: Report) -> None:
     report.verdict = max((f.verdict for f in report.findings), default=Verdict.CORRECT)
 
 
-def _restore_positions(report: Report, fixed: set[int], count: int) -> None:
+def _restore_positions(report: Report, positions: Sequence[int], names: Sequence[str]) -> None:
     """Number the inputs as the caller does."""
-    free = [i for i in range(count) if i not in fixed]
     for f in report.findings:
-        if f.input is not None and f.input < len(free):
-            f.input = free[f.input]
-            f.name = f"input {f.input}"
-    if report.curve.input is not None and report.curve.input < len(free):
-        report.curve.input = free[report.curve.input]
+        if f.input is not None and f.input < len(positions):
+            f.name = f.name or names[f.input]
+            f.input = positions[f.input]
+    if report.curve.input is not None and report.curve.input < len(positions):
+        report.curve.input = positions[report.curve.input]

@@ -82,7 +82,13 @@ class Module(Tree):
 
     # --------------------------------------------------------------------------------------- where and in what dtype
 
-    def to(self, *args: Any, device: str | None = None, dtype: Any = None) -> Module:
+    def to(
+        self,
+        *args: Any,
+        device: str | None = None,
+        dtype: Any = None,
+        non_blocking: bool = False,  # noqa: ARG002 - the copy is always waited for
+    ) -> Module:
         """`to(device)`, `to(dtype)`, `to(device, dtype)`, `to(tensor)`: move all, cast what is floating-point; returns self.
 
         Raises TypeError for a dtype that is not floating-point.
@@ -124,9 +130,9 @@ class Module(Tree):
         """`to("cpu")`."""
         return self.to("cpu")
 
-    def cuda(self, device: int | None = None) -> Module:
+    def cuda(self, device: Any = None) -> Module:
         """`to("cuda")`, or to the GPU of that index."""
-        return self.to("cuda" if device is None else f"cuda:{device}")
+        return self.to(backend.device("cuda" if device is None else device))
 
     # -------------------------------------------------------------------------------------------------------- state
 

@@ -66,7 +66,8 @@ def matmul(input: Any, other: Any) -> Any:
     if not m or not n:
         raise RuntimeError(f"matmul: expected at least one dimension each, got shapes {tuple(a.shape)} and {tuple(b.shape)}")
     if a.shape[-1] != b.shape[-2 if n > 1 else 0]:
-        raise RuntimeError(f"matmul: the inner sizes of shapes {tuple(a.shape)} and {tuple(b.shape)} differ")
+        sizes = f"{a.shape[-1]} and {b.shape[-2 if n > 1 else 0]}"
+        raise RuntimeError(f"matmul: the inner sizes of shapes {tuple(a.shape)} and {tuple(b.shape)} differ: {sizes}")
     if a.dtype != b.dtype:
         _check_dtypes("matmul", a, b)
     if m == 2 and n == 2:
@@ -98,8 +99,7 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     shape = input.shape
     fits = weight.ndim == 2 and len(shape) > 0 and shape[-1] == weight.shape[1]
     if not fits or (bias is not None and tuple(bias.shape) != (weight.shape[0],)):
-        shapes = ", ".join(str(tuple(a.shape)) for a in (input, weight, bias) if a is not None)
-        raise RuntimeError(f"linear: expected shapes (..., in), (out, in) and (out,), got {shapes}")
+        raise RuntimeError(f"linear: {_misfit(tuple(shape), tuple(weight.shape), bias)}")
     if input.dtype != weight.dtype:
         _check_dtypes("linear", input, weight)
     if bias is not None and bias.dtype != weight.dtype:
@@ -108,6 +108,17 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
         return _linear(input, weight, bias)
     y = _linear(reshape(input, (math.prod(shape[:-1]), shape[-1])), weight, bias)
     return reshape(y, (*shape[:-1], weight.shape[0]))
+
+
+def _misfit(input: tuple[int, ...], weight: tuple[int, ...], bias: Any) -> str:
+    """What does not fit in these arguments of `linear`."""
+    if len(weight) != 2:
+        return f"the weight has shape {weight}, expected (out, in) or (in,)"
+    if not input:
+        return f"the input has no dimensions, expected (..., {weight[1]})"
+    if input[-1] != weight[1]:
+        return f"the input has {input[-1]} features, the weight expects {weight[1]} (input shape {input}, weight shape {weight})"
+    return f"the bias has shape {tuple(bias.shape)}, the weight of shape {weight} expects ({weight[0]},)"
 
 
 def _product(name: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:

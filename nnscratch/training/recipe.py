@@ -17,9 +17,14 @@ from .tasks import TASKS
 SMALL_SET = 5_000  # up to so many training images a task uses its defaults for small sets
 
 
-def load_data(name: str, size: int | None = None, limit: int | None = None) -> tuple[Dataset, Dataset]:
-    """Training and test images of a set by name; `limit` takes the first so many of each. Raises ValueError for other data."""
-    options = {} if size is None else {"size": size}
+def load_data(name: str, size: int | None = None, limit: int | None = None, skip_bad: bool = False) -> tuple[Dataset, Dataset]:
+    """Training and test images of a set by name; `limit` takes the first so many of each. Raises ValueError for other data.
+
+    `skip_bad` leaves out the pictures of a folder that cannot be read, with a warning that counts them.
+    """
+    options: dict[str, Any] = {} if size is None else {"size": size}
+    if skip_bad:
+        options["on_error"] = "skip"
     parts = []
     for train in (True, False):
         part = load(name, train=train, **options)

@@ -65,7 +65,7 @@ def windows(name: str) -> dict[str, Callable]:
 FAMILIES: dict[str, Family] = {
     "moderate": Family(
         over(scales=(1e-4, 1.0)),
-        named("exp", "expm1", "sin", "cos", "sinh", "cosh", "tanh", "atan", "asinh", "sigmoid", "erf", "softplus", "silu", "gelu", "mish"),
+        named(*"exp expm1 sin cos sinh cosh tanh atan asinh sigmoid erf softplus silu gelu mish".split()),
     ),
     "any scale": Family(
         over(scales=SCALES),
@@ -80,7 +80,11 @@ FAMILIES: dict[str, Family] = {
     "positive": Family(over(low=0.05, high=4.0, scales=SCALES), named("log", "sqrt", "rsqrt", "reciprocal")),
     "kinked": Family(
         over(scales=SCALES),
-        {**named("relu", "leaky_relu", "abs"), "amax": nns.amax, "clamp": lambda x: nns.clamp(x, -0.5, 0.5), "sort": lambda x: nns.sort(nns.reshape(x, (-1,)), 0)[0]},
+        {
+            **named("relu", "leaky_relu", "abs", "amax"),
+            "clamp": lambda x: nns.clamp(x, -0.5, 0.5),
+            "sort": lambda x: nns.sort(nns.reshape(x, (-1,)), 0)[0],
+        },
         False,
     ),
     "matrix": Family(
@@ -99,7 +103,11 @@ FAMILIES: dict[str, Family] = {
     ),
     "broadcast": Family(
         several(strategies.broadcast_cases),
-        {"add": nns.add, "mul": nns.mul, "div": lambda a, b: a / (b * b + 0.5), "sub": nns.sub, "mse": lambda a, b: ((a - b) ** 2).mean()},
+        {
+            **named("add", "mul", "sub"),
+            "div": lambda a, b: a / (b * b + 0.5),
+            "mse": lambda a, b: ((a - b) ** 2).mean(),
+        },
     ),
     "broadcast, kinked": Family(several(strategies.broadcast_cases), named("maximum", "minimum"), False),
     **{

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+PLUGIN = "nnscratch.gradcheck.plugin"
 TESTS = """
 import numpy as np
 import nnscratch as nns
@@ -35,9 +36,9 @@ def test_dead(gradcheck):
 def run(tmp_path):
     (tmp_path / "test_it.py").write_text(TESTS)
 
-    def run(*options):
-        env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        command = [sys.executable, "-m", "pytest", "-p", "nnscratch.gradcheck.plugin", "-q", *options, "."]
+    def run(*options, load=("-p", PLUGIN), autoload=False, **variables):
+        env = {**os.environ, **variables, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "" if autoload else "1"}
+        command = [sys.executable, "-m", "pytest", *load, "-q", *options, "."]
         return subprocess.run(command, cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
 
     return run
@@ -56,3 +57,13 @@ def test_audit_checks_every_element_and_second_derivatives(run):
     out = run("--gradcheck=audit", "-k", "right or vjp")
     assert "2 passed" in out, out
     assert "invalid choice" in run("--gradcheck=some")
+
+
+def test_it_may_be_loaded_twice(run):
+    """By its entry point and by name, in either order."""
+    options = ("-k", "right", "-W", "error")
+    if "fixture 'gradcheck' not found" in run(*options, load=[], autoload=True):
+        pytest.skip("the entry point is not installed")
+    for load in (["-p", PLUGIN], ["-p", "nnscratch"]):
+        assert "1 passed" in run(*options, load=load, autoload=True)
+    assert "1 passed" in run(*options, load=[], autoload=True, PYTEST_PLUGINS=PLUGIN)

@@ -1,0 +1,127 @@
+"""What the command line accepts: its commands, their options, and the help of each."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """\
+examples:
+  nnscratch demo                                            train a classifier and a generator on real digits, in a minute
+  nnscratch train cnn --data mnist --out runs/cnn           train on MNIST; pictures and checkpoints go to runs/cnn
+  nnscratch train cnn --data mnist --out runs/cnn --resume  continue where it was stopped, or killed
+  nnscratch train vae --data folder:photos --size 32 --out runs/photos
+  nnscratch evaluate runs/cnn                               its numbers on the test images
+  nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
+  nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones
+
+Ctrl-C finishes the step, saves and leaves; pressed twice, it leaves at once.
+exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM
+"""
+
+
+def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
+    """The parser; `run` has the function of each command."""
+    from . import __version__
+
+    top = argparse.ArgumentParser(
+        prog="nnscratch",
+        description="Train and look at neural networks written from scratch on NumPy.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"nnscratch {__version__}")
+    top.add_argument("--debug", action="store_true", help="show the full traceback of an error")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, help: str, examples: str = "") -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=help, description=help, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        sub.set_defaults(command=run[name])
+        # Also after the command; without a default here it would undo the one given before it.
+        sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the full traceback of an error")
+        return sub
+
+    demo = command("demo", "train a small CNN and a small VAE on the embedded digits and draw pictures")
+    demo.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder to write to (default: runs/demo)")
+    demo.add_argument("--quiet", action="store_true", help="print only the pictures")
+
+    train = command("train", "train a model", EXAMPLES)
+    train.add_argument("model", choices=("cnn", "vae"), help="cnn: classify images; vae: generate images")
+    _data_options(train, default=None, note="; needed unless --resume")
+    train.add_argument("--limit", type=_count, metavar="N", help="use only the first N training and N test images")
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="run directory: config, metrics, pictures, checkpoints"
+    )
+    passes = "passes over the training images (default: cnn 5, vae 10; 15 and 40 for up to 5000)"
+    train.add_argument("--epochs", type=_count, metavar="N", help=passes)
+    train.add_argument("--batch-size", type=_count, metavar="N", help="images in a step (default: 128; 32 for up to 5000 images)")
+    train.add_argument("--lr", type=_positive, help="learning rate of Adam (default: 0.002 for a CNN on few images, else 0.001)")
+    train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
+    train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
+    train.add_argument("--clip-norm", type=_positive, metavar="X", help="largest norm of the gradient")
+    averaged = "decay of averaged weights to evaluate and draw with, 0 for none (default: 0.999 for a CNN on many images)"
+    train.add_argument("--ema", type=_decay, metavar="DECAY", help=averaged)
+    train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
+    train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
+    train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
+    again = train.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
+    again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")
+
+    evaluate = command("evaluate", "print the numbers of a trained model on its test images")
+    evaluate.add_argument("run", type=Path, metavar="RUN", help="run directory")
+    evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
+    evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+
+    summary = command("summary", "print the layers of a model, their shapes and what they cost")
+    summary.add_argument("model", metavar="cnn | vae | RUN", help="a kind of model, or the directory of a run")
+    _data_options(summary, default="mnist", note=" (default: mnist)")
+
+    check = command("gradcheck", "hold the derivatives of every op, layer and loss against numeric ones")
+    check.add_argument("pattern", nargs="?", default="", help="regular expression for the entries wanted (default: all)")
+    check.add_argument("--order", type=_count, default=1, metavar="N", help="check derivatives of orders 1 to N (default: 1)")
+    check.add_argument("--html", type=Path, metavar="FILE", help="write a page with every error-against-step curve")
+    check.add_argument("--seed", type=_natural, default=0, help="seed of the inputs and of the directions (default: 0)")
+    check.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="of the inputs (default: float64)")
+    return top
+
+
+def _data_options(parser: argparse.ArgumentParser, default: str | None, note: str) -> None:
+    from .data import NAMES
+
+    parser.add_argument("--data", default=default, metavar="NAME", help=", ".join(NAMES) + note)
+    parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels (digits, shapes, folders)")
+    parser.add_argument(
+        "--skip-bad", action="store_true", default=None, help="leave out pictures of a folder that cannot be read"
+    )
+
+
+def _number(text: str, kind: type, inside: Any, what: str) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not inside(value):
+        raise argparse.ArgumentTypeError(f"expected {what}, got {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    return _number(text, int, lambda v: v >= 1, "a whole number of at least 1")
+
+
+def _natural(text: str) -> int:
+    return _number(text, int, lambda v: v >= 0, "a whole number of at least 0")
+
+
+def _positive(text: str) -> float:
+    return _number(text, float, lambda v: 0 < v < float("inf"), "a positive number")
+
+
+def _decay(text: str) -> float:
+    return _number(text, float, lambda v: 0 <= v < 1, "a number from 0 to below 1")

@@ -1,0 +1,227 @@
+"""The audit's table, run: derivatives of orders 1 and 2 of everything in it, values against torch; nothing public left out."""
+
+import collections
+
+import numpy as np
+import pytest
+
+import nnscratch as nns
+from nnscratch import cli, nn
+from nnscratch.gradcheck import Verdict
+from nnscratch.gradcheck.audit import (
+    EXCLUDED,
+    FAMILIES,
+    audit,
+    audit_entry,
+    case,
+    coverage,
+    entries,
+    layer,
+    outdated,
+    summary,
+    uncovered,
+)
+from nnscratch.gradcheck.audit.draw import normal
+from nnscratch.gradcheck.audit.entry import Fresh, Value, fill, flat
+
+ENTRIES = entries()
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.label)
+def test_derivatives_of_orders_one_and_two(entry):
+    outcome = audit_entry(entry, order=2, projections=2)
+    assert outcome.passed, summary.explanation(outcome)
+
+
+WITH_TORCH = [e for e in ENTRIES if e.torch is not None]
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("entry", WITH_TORCH, ids=lambda e: e.label)
+def test_values_are_those_of_torch(entry):
+    torch = pytest.importorskip("torch")
+    sample = entry.draw(seed=3)
+    with nns.no_grad():
+        ours = sample.function(*[nns.tensor(x) for x in sample.inputs])
+    convert = lambda tree: fill(fill(tree, Value, lambda v: torch.tensor(v.array)), Fresh, lambda fresh: fresh.make())
+    args, kwargs = convert(sample.args), convert(sample.kwargs)
+    with torch.no_grad():
+        theirs = flat(_torch_callable(torch, entry, sample, convert)(*args, **kwargs))
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs):
+        assert a.shape == tuple(b.shape)
+        assert str(a.dtype) == str(b.dtype).removeprefix("torch.")
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12, atol=1e-13)
+
+
+def _torch_callable(torch, entry, sample, convert):
+    if sample.module is not None:
+        built, options = convert(sample.built)
+        module = getattr(torch.nn, entry.name.removeprefix("nn."))(*built, **options).double().train(not entry.evaluating)
+        module.load_state_dict({k: torch.tensor(v) for k, v in _state(sample).items()})
+        return module
+    if entry.torch:
+        place = torch
+        for part in entry.torch.split("."):
+            place = getattr(place, part)
+        return place
+    for place in (torch.nn.functional, torch, torch.Tensor):
+        if hasattr(place, entry.name):
+            return getattr(place, entry.name)
+    raise AssertionError(f"torch has no {entry.name}: mark the entry .alone() or .like(...)")
+
+
+def _state(sample):
+    """The module's state, with the drawn buffers in their places."""
+    for table, name, array in sample._buffers:
+        table[name] = nns.Tensor(array.copy())
+    return {k: v.numpy() for k, v in sample.module.state_dict().items()}
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+
+def test_everything_public_has_an_entry_or_a_reason():
+    assert uncovered(ENTRIES) == [], "add a line to nnscratch/gradcheck/audit for each, or a reason to EXCLUDED"
+    assert outdated(ENTRIES) == []
+
+
+def test_a_new_op_or_layer_without_entry_is_noticed(monkeypatch):
+    monkeypatch.setattr(nns.ops, "brand_new", lambda x: x, raising=False)
+    monkeypatch.setattr(nn, "BrandNew", type("BrandNew", (nn.Module,), {}), raising=False)
+    assert uncovered(ENTRIES) == ["brand_new", "nn.BrandNew"]
+    assert "exp" in uncovered([e for e in ENTRIES if e.name != "exp"])
+
+
+def test_a_second_name_of_a_function_is_covered_by_the_first():
+    assert nns.ops.absolute is nns.ops.abs
+    assert "absolute" not in {e.name for e in ENTRIES}
+    assert {"abs", "absolute"} <= set(uncovered([e for e in ENTRIES if e.name != "abs"]))
+
+
+def test_what_is_excluded_as_integer_or_boolean_is():
+    x = nns.tensor(np.array([[0.5, -1.5], [2.0, 0.25]]), requires_grad=True)
+    i = nns.tensor([1, 2])
+    for name in EXCLUDED:
+        if EXCLUDED[name] == "gives integers or booleans":
+            for args in ((x,), (x, x), (x, 2), (i,), (i, i), (4,), (0, 4, (2,)), (x, 0, 4), (nns.abs(x), 1)):
+                try:
+                    y = getattr(nns, name)(*args)
+                except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):
+                    continue
+                assert isinstance(y, bool) or y.dtype.kind in "bi", name
+                break
+            else:
+                raise AssertionError(f"no call of {name} works")
+
+
+def test_labels_are_unique_and_families_hold_everything():
+    assert [k for k, n in collections.Counter(e.label for e in ENTRIES).items() if n > 1] == []
+    assert sum(map(len, FAMILIES.values())) == len(ENTRIES) > 500
+
+
+def test_entries_are_chosen_by_regular_expression():
+    assert {e.name for e in entries("^conv: conv2d")} == {"conv2d"}
+    assert {e.name for e in entries("NN.LSTM")} == {"nn.LSTM", "nn.LSTMCell"}
+    for bad in ("no such thing", "("):
+        with pytest.raises(ValueError, match="matches|regular"):
+            entries(bad)
+
+
+def test_samples_depend_on_the_seed_alone():
+    entry = layer("BatchNorm2d", (3,), normal(2, 3, 2, 2))
+    one, two, other = entry.draw(1), entry.draw(1), entry.draw(2)
+    assert [x.shape for x in one.inputs] == [(2, 3, 2, 2), (3,), (3,)]
+    assert all(np.array_equal(a, b) for a, b in zip(one.inputs, two.inputs))
+    assert not any(np.array_equal(a, b) for a, b in zip(one.inputs, other.inputs))
+    assert all(x.dtype == np.float32 for x in entry.draw(1, np.float32).inputs)
+
+
+def test_a_sample_leaves_the_default_generator_alone():
+    nns.manual_seed(5)
+    sample = layer("Dropout", (0.5,), normal(3, 4)).drawing().draw()
+    once, again = [sample.function(nns.tensor(sample.inputs[0]))[0].numpy() for _ in range(2)]
+    np.testing.assert_array_equal(once, again)
+    drawn = nns.rand(3).numpy()
+    nns.manual_seed(5)
+    np.testing.assert_array_equal(drawn, nns.rand(3).numpy())
+
+
+# ----------------------------------------------------------------------------------------------------------- the runner
+
+
+def test_expected_verdicts_pass_and_others_fail():
+    steps = case("floor", normal(2, 3))
+    assert not audit_entry(steps).passed
+    assert audit_entry(steps).verdict == "VACUOUS"
+    assert audit_entry(steps.flat()).passed
+    assert not audit_entry(case("exp", normal(2)).flat()).passed
+
+
+def test_an_entry_that_raises_is_an_outcome():
+    (outcome,) = audit([case("matmul", normal(2, 3), normal(2, 3))])
+    assert outcome.verdict == "ERROR"
+    assert not outcome.passed
+    assert "matmul(2x3, 2x3)" in summary.explanation(outcome)
+    assert "1 of 1 entries FAILED" in summary.conclusion([outcome])
+
+
+def test_a_wrong_vjp_fails_its_entries(monkeypatch):
+    sound = list(nns.exp.primitive.vjps)
+    monkeypatch.setattr(nns.exp.primitive, "vjps", [lambda g, y, x: 1.001 * sound[0](g, y, x)])
+    outcomes = audit([case("exp", normal(2, 3)), case("tanh", normal(2, 3))])
+    assert [o.passed for o in outcomes] == [False, True]
+    text = summary.table(outcomes)
+    assert "WRONG" in text
+    assert "op exp" in text
+    page = summary.html(outcomes, "title")
+    assert page.index("exp(2x3)") < page.index("tanh(2x3)")
+    assert page.count("<svg") == 2
+
+
+def test_float32_is_checked_against_float64():
+    outcome = audit_entry(case("conv2d", normal(2, 3, 8, 8), normal(4, 3, 3, 3), normal(4), padding=1), dtype=np.float32)
+    assert outcome.passed, summary.explanation(outcome)
+
+
+# ------------------------------------------------------------------------------------------------------ the command line
+
+
+def test_command_audits_what_matches(capsys, tmp_path):
+    page = tmp_path / "audit.html"
+    assert cli.main(["gradcheck", r"^arithmetic: (exp|floor)\(", "--order", "2", "--html", str(page), "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "exp(2x3)" in out
+    assert "all 3 entries passed, 1 of them step functions" in out
+    assert "seed 3" in page.read_text()
+
+
+def test_command_fails_when_an_entry_does(capsys, monkeypatch):
+    monkeypatch.setattr(nns.tanh.primitive, "vjps", [lambda g, y, x: g])
+    assert cli.main(["gradcheck", r"^arithmetic: tanh\("]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_command_refuses_nonsense(capsys):
+    assert cli.main(["gradcheck", "no such thing"]) == 2
+    assert "families: arithmetic" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["gradcheck", "--order", "0"])
+
+
+def test_command_notices_an_unwritable_page_first(capsys, tmp_path):
+    assert cli.main(["gradcheck", "exp", "--html", str(tmp_path / "missing" / "a.html")]) == 1
+    assert "CORRECT" not in capsys.readouterr().out
+
+
+def test_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert cli.main(["gradcheck", r"^arithmetic: exp\("]) == 0
+    captured = capsys.readouterr()
+    assert "exp(scalar)" in captured.out
+    assert "1/2" in captured.err
+
+
+def test_verdicts_of_step_functions_are_declared():
+    assert all(e.expected in ((Verdict.CORRECT,), (Verdict.VACUOUS, Verdict.DEAD)) for e in ENTRIES)
+    assert coverage.public_names().keys() >= {"conv2d", "nn.Conv2d", "cross_entropy"}
