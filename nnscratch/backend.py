@@ -65,7 +65,7 @@ class device(str):
     """
 
     type: str
-    index: int | None
+    index: int | None  # type: ignore[assignment]  # torch's name; a search in the text is what it hides
 
     def __new__(cls, type: str | int, index: int | None = None) -> device:
         text = f"cuda:{type}" if isinstance(type, int) else str(type)

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if isinstance(fault, UsageError) else 1
 
 
-def _show_warning(message: Warning | str, *_where: Any) -> None:
+def _show_warning(message: Warning | str, *_where: Any, **_more: Any) -> None:
     print(f"nnscratch: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 

@@ -19,13 +19,13 @@ def test_files_exist():
 
 
 def test_commands_are_understood():
-    from nnscratch.cli import _parser
+    from nnscratch.cli import COMMANDS, parser
 
     shell = "\n".join(re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL))
     commands = re.findall(r"(?:^|&& )nnscratch (.*)$", shell, re.MULTILINE)
     assert len(commands) >= 6
     for command in commands:
-        assert callable(_parser().parse_args(shlex.split(command, comments=True)).command)
+        assert callable(parser(COMMANDS).parse_args(shlex.split(command, comments=True)).command)
 
 
 def test_examples(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ model cost 0.6% more time than choosing by measurement.
 
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def choose(function: str, batch: int, spec: ConvSpec, dtype: np.dtype) -> Choice
     return _choose(function, batch, spec, np.dtype(dtype), strict())
 
 
-def explain(spec: ConvSpec, *, batch: int = 1, dtype: np.dtype = np.float32) -> str:
+def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = np.float32) -> str:
     """What would run for each direction of a convolution, and why; one line each."""
     lines = []
     for function in ("conv", "conv_input", "conv_weight"):

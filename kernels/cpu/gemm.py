@@ -36,8 +36,8 @@ def matmul(
     y = aligned((rows, columns), a.dtype)
     if not depth:
         y.fill(0)
-    bias = np.zeros(columns, a.dtype) if bias is None else np.require(bias, requirements="CAW")
-    a, filters = np.require(a, requirements="CAW"), _filters(b)
+    bias = np.zeros(columns, a.dtype) if bias is None else np.require(bias, requirements=["C", "A", "W"])
+    a, filters = np.require(a, requirements=["C", "A", "W"]), _filters(b)
     packed = pack(filters, np.zeros(1, np.int64))
     split = split_vectors(columns, -(-rows // BLOCK), a.dtype)
     kind = ACTIVATIONS.index(activation)
@@ -49,8 +49,8 @@ def matmul(
 def _filters(b: np.ndarray) -> Filters:
     depth, columns = b.shape
     if b.flags.f_contiguous and not b.flags.c_contiguous:
-        return Filters(np.require(b.T, requirements="CAW").reshape(-1), 1, columns, depth, 1, (0, depth, 1))
-    return Filters(np.require(b, requirements="CAW").reshape(-1), 1, columns, depth, 1, (0, 1, columns))
+        return Filters(np.require(b.T, requirements=["C", "A", "W"]).reshape(-1), 1, columns, depth, 1, (0, depth, 1))
+    return Filters(np.require(b, requirements=["C", "A", "W"]).reshape(-1), 1, columns, depth, 1, (0, 1, columns))
 
 
 def split_vectors(columns: int, blocks: int, dtype: np.dtype) -> int:

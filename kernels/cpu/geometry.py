@@ -7,6 +7,7 @@ spatial axes but the last make `rows`. A negative entry is padding.
 An input gradient with stride is several gathers, one for each residue of the position: only every stride-th tap meets it.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -99,7 +100,7 @@ def _within(places: np.ndarray, size: int) -> np.ndarray:
     return np.where((places >= 0) & (places < size), places, PADDING)
 
 
-def _gather(axes: list[_Axis], kernel: Ints, source: Ints, channels: int, result: Ints, results: int) -> Gather:
+def _gather(axes: Sequence[_Axis], kernel: Ints, source: Ints, channels: int, result: Ints, results: int) -> Gather:
     outer = _Axis(np.zeros((1, 1), np.int64), np.zeros(1, np.int64), np.zeros(1, np.int64))
     for axis, size, result_size, taps in zip(axes[:-1], source, result, kernel, strict=False):
         outer = _merged(outer, axis, size, result_size, taps)

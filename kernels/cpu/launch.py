@@ -32,7 +32,7 @@ def operand(x: np.ndarray) -> np.ndarray:
 
     Writeable because Numba would compile anew for a read-only array.
     """
-    return np.require(np.moveaxis(x, 1, -1), requirements="CAW")
+    return np.require(np.moveaxis(x, 1, -1), requirements=["C", "A", "W"])
 
 
 def result_like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -22,22 +22,22 @@ Matrix = tuple[tuple[Fraction, ...], ...]
 
 def _winograd(m: int) -> dict[str, Matrix]:
     points = [Fraction(p) for p in POINTS[m]]
-    n = m + 2
+    n, zero = m + 2, Fraction(0)
 
-    def without(skipped):
+    def without(skipped: Fraction | None) -> tuple[list[Fraction], Fraction]:
         """Coefficients of the product of (x - p) over the other points, and its value at the skipped one."""
         polynomial, value = [Fraction(1)], Fraction(1)
         for p in points:
             if p is not skipped:
-                polynomial = [a - p * b for a, b in zip([0, *polynomial], [*polynomial, 0], strict=True)]
+                polynomial = [a - p * b for a, b in zip([zero, *polynomial], [*polynomial, zero], strict=True)]
                 value *= (skipped if skipped is not None else 0) - p
-        return polynomial + [Fraction(0)] * (n - len(polynomial)), value
+        return polynomial + [zero] * (n - len(polynomial)), value
 
     input = [without(p)[0] for p in points] + [without(None)[0]]
-    filter = [[p**k / without(p)[1] for k in range(3)] for p in points] + [[Fraction(0), Fraction(0), Fraction(1)]]
+    filter = [[p**k / without(p)[1] for k in range(3)] for p in points] + [[zero, zero, Fraction(1)]]
     output = [[p**i for p in points] + [Fraction(int(i == m - 1))] for i in range(m)]
     maps = {"input": input, "filter": filter, "output": output}
-    maps |= {name + "'": list(zip(*rows, strict=True)) for name, rows in maps.items()}
+    maps |= {name + "'": [list(column) for column in zip(*rows, strict=True)] for name, rows in maps.items()}
     return {f"{name}{m}": tuple(map(tuple, rows)) for name, rows in maps.items()}
 
 

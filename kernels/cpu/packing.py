@@ -27,7 +27,7 @@ class Filters(NamedTuple):
     @staticmethod
     def of(w: np.ndarray, spec: ConvSpec) -> "Filters":
         outputs, depth, taps = spec.out_channels // spec.groups, spec.weight_shape[1], prod(spec.kernel)
-        data = np.require(w, requirements="CAW").reshape(-1)
+        data = np.require(w, requirements=["C", "A", "W"]).reshape(-1)
         return Filters(data, spec.groups, outputs, depth, taps, (outputs * depth * taps, depth * taps, taps))
 
     def swapped(self) -> "Filters":

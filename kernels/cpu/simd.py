@@ -14,6 +14,7 @@ from a block of zeros, or writes to a block that nobody reads.
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from llvmlite import ir
@@ -38,7 +39,7 @@ LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # never nnan or ninf: NaN and In
 _SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
-Value = ir.Value
+Value: TypeAlias = ir.Value
 
 
 class _Cache(FunctionCache):

@@ -181,7 +181,7 @@ class Measurement:
 
     def rest(self) -> list[Array]:
         """What rounding may leave of gradients that are zero but for it: of the size of eps · u · y / x."""
-        height = 64 * self.precision.own * norm(np.where(self.us[0] == 0, 0.0, self.us[0] * self.y))
+        height = 64 * self.precision.own * weighted(self.us, self.y).max(initial=0.0)
         sizes = [np.fmax(np.abs(x), magnitude(x)) if x.dtype.kind == "f" else np.ones(x.shape) for x in self.xs]
         return [height / size.ravel() for size in sizes]
 

@@ -47,7 +47,7 @@ class Tied(nn.Module):
     [
         (nn.Linear(3, 2), R((4, 3))),
         (nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)), R((5, 3))),
-        (nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.SiLU()), R((2, 2, 5, 5))),
+        (nn.Sequential(nn.Conv2d(2, 3, 3, bias=False), nn.BatchNorm2d(3), nn.SiLU()), R((2, 2, 5, 5))),
         (nn.BatchNorm1d(3).eval(), R((4, 3))),
         (nn.Embedding(5, 3), np.array([0, 1, 1, 4])),
         (nn.LSTM(3, 2), R((4, 2, 3))),
