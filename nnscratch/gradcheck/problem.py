@@ -126,7 +126,7 @@ class Problem:
                 y = self.vector(self.call(moved))
             except BudgetError:
                 raise
-            except (ArithmeticError, ValueError):
+            except (ArithmeticError, ValueError, RuntimeError):
                 return np.full(size, np.nan)
             return y if y.size == size else np.full(size, np.nan)
 

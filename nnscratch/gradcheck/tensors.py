@@ -177,7 +177,7 @@ def _next(
     with autograd.enable_grad():
         outputs = _listed(f(*[_tensor(x, device, requires_grad=True) for x in xs]))
     live = [k for k, t in enumerate(outputs) if t.requires_grad]
-    us = [signs(rng, outputs[k].shape).astype(outputs[k].dtype) for k in live]
+    us = [np.asarray(signs(rng, outputs[k].shape), outputs[k].dtype) for k in live]
     count = len(xs)
 
     def gradient(*tensors: Tensor) -> tuple[Tensor, ...]:

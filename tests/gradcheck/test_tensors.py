@@ -158,3 +158,12 @@ def test_bad_options(options):
 
 def test_faults_are_detected_in_functions_of_tensors():
     assert all(assert_detects_wrong_gradient(lambda x, w: nns.tanh(x @ w), [R((3, 4)), R((4, 2))]).values())
+
+
+def test_third_order_of_a_scalar():
+    assert gradcheck(lambda x: nns.exp(x).sum(), np.linspace(-1, 1, 4), order=3)
+
+
+def test_a_function_that_raises_beyond_its_domain():
+    target = nns.tensor(np.array([0.0, 1.0, 1.0]))
+    assert gradcheck(lambda x: nns.nn.functional.binary_cross_entropy(x, target), np.array([1e-3, 0.999, 0.4]))
