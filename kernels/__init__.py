@@ -20,6 +20,8 @@ from math import prod
 from types import ModuleType, TracebackType
 from typing import Any
 
+from numpy import ndarray
+
 from .arrays import Array
 from .precision import precision
 from .spec import ConvSpec, PoolSpec, normalise_padding
@@ -47,10 +49,19 @@ __all__ = [
 # Name -> when to choose it unasked, given (function name, first array, spec). The first that says yes, and has the
 # function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
 IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
-    "cpu": lambda function, array, spec: False,  # by name only: its first call compiles for half a minute
+    "cpu": lambda function, array, spec: _worth_compiling(array, spec),
     "im2col": lambda function, array, spec: True,
     "reference": lambda function, array, spec: False,
 }
+
+
+def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
+    """Whether NumPy would take long enough (some milliseconds) for the compiled kernels, and importing Numba, to pay."""
+    if type(array) is not ndarray or array.dtype.char not in "fd":
+        return False
+    if isinstance(spec, ConvSpec):
+        return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 20
+    return array.size >= 1 << 16
 
 
 def _named(name: str | None) -> str | None:

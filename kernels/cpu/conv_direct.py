@@ -6,13 +6,12 @@ rows and images share a tile. Work is divided by shape alone: the number of thre
 """
 
 import numpy as np
-from numba import prange
 
 from ..spec import ConvSpec
 from .channel_tiles import depthwise_tile, depthwise_weight_tile
-from .gemm import BLOCK, ITEMS, gather_panel, split_vectors
+from .gemm import BLOCK, ITEMS, RATE, gather_panel, split_vectors
 from .geometry import Gather, adjoint, forward
-from .launch import launch, operand, result_like
+from .launch import operand, parallel, result_like
 from .packing import Filters, pack, padded_lanes, unpack
 from .simd import WEIGHT_ROWS, WEIGHT_TAPS, WEIGHT_VECTORS, WIDEST, aligned, at, inlined, kernel, lanes, shifted
 from .tiles import copy_rows, dot_tile, pixel_tile
@@ -62,16 +61,19 @@ def _gather(source: np.ndarray, w: Filters, result: np.ndarray, gather: Gather) 
         return
     zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
     common = source.reshape(-1), result.reshape(-1), zeros, gather, pixels
+    blocks = -(-pixels // BLOCK)
+    nanoseconds = pixels * taps * groups * depth * padded_lanes(outputs, source.dtype) / RATE + pixels * taps
     if _is_depthwise(w):
         weights = np.ascontiguousarray(w.array()[:, 0, 0, gather.taps].T)
-        launch(_depthwise_blocks, *common, weights)
+        _depthwise(blocks, *common, weights, nanoseconds=nanoseconds)
     elif outputs <= FEW < depth:
         weights = np.zeros((groups, taps, 1 if outputs == 1 else FEW, padded_lanes(depth, source.dtype)), source.dtype)
         weights[:, :, :outputs, :depth] = w.array()[..., gather.taps].transpose(0, 3, 1, 2)
-        launch(_dot_blocks, *common, weights, depth, outputs)
+        _dot(blocks * groups, *common, weights, depth, outputs, nanoseconds=nanoseconds)
     else:
-        split = split_vectors(outputs, -(-pixels // BLOCK) * groups, source.dtype)
-        launch(_gather_blocks, *common, pack(w, gather.taps), depth, outputs, split, lanes(source.dtype))
+        split, width = split_vectors(outputs, blocks * groups, source.dtype), lanes(source.dtype)
+        items = blocks * groups * -(-outputs // (split * width))
+        _tiles(items, *common, pack(w, gather.taps), depth, outputs, split, width, nanoseconds=nanoseconds)
 
 
 def _zero(result: np.ndarray, gather: Gather) -> None:
@@ -121,8 +123,8 @@ def _run_places(gather, n, a, b, table, targets):
             t += 1
 
 
-@kernel
-def _gather_block(item, source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
+@parallel
+def _tiles(item, source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
     groups, vectors = len(weights), (width + lanes - 1) // lanes
     splits = (vectors + split - 1) // split
     block, rest = divmod(item, groups * splits)
@@ -139,15 +141,8 @@ def _gather_block(item, source, target, zeros, gather, pixels, weights, depth, w
         vector += step
 
 
-@kernel(parallel=True)
-def _gather_blocks(source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
-    splits = ((width + lanes - 1) // lanes + split - 1) // split
-    for item in prange((pixels + BLOCK - 1) // BLOCK * len(weights) * splits):
-        _gather_block(np.int64(item), source, target, zeros, gather, pixels, weights, depth, width, split, lanes)
-
-
-@kernel
-def _dot_block(item, source, target, zeros, gather, pixels, weights, depth, width):
+@parallel
+def _dot(item, source, target, zeros, gather, pixels, weights, depth, width):
     groups, taps, outputs, rounded = weights.shape
     block, group = divmod(item, groups)
     table, targets = _block_places(gather, block * BLOCK, pixels, 0)
@@ -165,14 +160,8 @@ def _dot_block(item, source, target, zeros, gather, pixels, weights, depth, widt
                 target[targets[i + j] + group * width + o] = sums[j * outputs + o]
 
 
-@kernel(parallel=True)
-def _dot_blocks(source, target, zeros, gather, pixels, weights, depth, width):
-    for item in prange((pixels + BLOCK - 1) // BLOCK * len(weights)):
-        _dot_block(np.int64(item), source, target, zeros, gather, pixels, weights, depth, width)
-
-
-@kernel
-def _depthwise_block(block, source, target, zeros, gather, pixels, weights):
+@parallel
+def _depthwise(block, source, target, zeros, gather, pixels, weights):
     taps, channels = weights.shape
     table, targets = _block_places(gather, block * BLOCK, pixels, 0)
     count = min(BLOCK, pixels - block * BLOCK)
@@ -181,12 +170,6 @@ def _depthwise_block(block, source, target, zeros, gather, pixels, weights):
             8, at(source, 0), at(zeros, 0), at(table, i), BLOCK, taps, at(weights, 0),
             at(target, 0), at(targets, i), count - i, channels,
         )  # fmt: skip
-
-
-@kernel(parallel=True)
-def _depthwise_blocks(source, target, zeros, gather, pixels, weights):
-    for block in prange((pixels + BLOCK - 1) // BLOCK):
-        _depthwise_block(np.int64(block), source, target, zeros, gather, pixels, weights)
 
 
 def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -> None:
@@ -198,9 +181,10 @@ def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -
     zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
     parts = min(PARTS, -(-pixels // BLOCK))
     flat = source.reshape(-1), g.reshape(-1)
+    nanoseconds = 1.3 * pixels * taps * groups * depth * padded_lanes(outputs, source.dtype) / RATE + pixels * taps
     if _is_depthwise(gw):
         total = aligned((parts, taps, groups), source.dtype)
-        launch(_depthwise_weight_parts, *flat, total, zeros, gather, pixels)
+        _depthwise_weight(parts, *flat, total, zeros, gather, pixels, nanoseconds=nanoseconds)
         gw.array()[:, 0, 0, gather.taps] = total.sum(0).T
         return
     columns = WEIGHT_VECTORS * lanes(source.dtype)
@@ -208,7 +192,8 @@ def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -
     parts = max(1, min(parts, MOST_PARTIAL_BYTES // (groups * taps * depth * width * source.itemsize)))
     total = aligned((parts, groups, taps, depth, width), source.dtype)
     splits = max(1, min(width // columns, ITEMS // (parts * groups)))
-    launch(_weight_parts, *flat, total, zeros, gather, pixels, outputs, splits, columns)
+    sizes = pixels, outputs, splits, columns
+    _weight(parts * groups * splits, *flat, total, zeros, gather, *sizes, nanoseconds=nanoseconds)
     unpack(total, gw, gather.taps)
 
 
@@ -233,8 +218,8 @@ def _weight_block(source, zeros, table, panel, count, sums, taps, depth, width, 
                 )  # fmt: skip
 
 
-@kernel
-def _weight_part(item, source, g, total, zeros, gather, pixels, outputs, splits, columns):
+@parallel
+def _weight(item, source, g, total, zeros, gather, pixels, outputs, splits, columns):
     parts, groups, taps, depth, width = total.shape
     part, rest = divmod(item, groups * splits)
     group, split = divmod(rest, splits)
@@ -255,14 +240,8 @@ def _weight_part(item, source, g, total, zeros, gather, pixels, outputs, splits,
             )  # fmt: skip
 
 
-@kernel(parallel=True)
-def _weight_parts(source, g, total, zeros, gather, pixels, outputs, splits, columns):
-    for item in prange(len(total) * total.shape[1] * splits):
-        _weight_part(np.int64(item), source, g, total, zeros, gather, pixels, outputs, splits, columns)
-
-
-@kernel
-def _depthwise_weight_part(part, source, g, total, zeros, gather, pixels):
+@parallel
+def _depthwise_weight(part, source, g, total, zeros, gather, pixels):
     parts, taps, channels = total.shape
     total[part] = 0
     blocks = (pixels + BLOCK - 1) // BLOCK
@@ -273,9 +252,3 @@ def _depthwise_weight_part(part, source, g, total, zeros, gather, pixels):
                 8, at(source, 0), at(zeros, 0), at(table, t * BLOCK), BLOCK, min(BLOCK, pixels - block * BLOCK),
                 at(g, 0), at(targets, 0), at(total, (part * taps + t) * channels), taps - t, channels,
             )  # fmt: skip
-
-
-@kernel(parallel=True)
-def _depthwise_weight_parts(source, g, total, zeros, gather, pixels):
-    for part in prange(len(total)):
-        _depthwise_weight_part(np.int64(part), source, g, total, zeros, gather, pixels)

@@ -11,11 +11,11 @@ mean square below 5e-7 for F(2, 3) and 2e-6 for F(4, 3), largest below 4e-6 and 
 """
 
 import numpy as np
-from numba import get_num_threads, get_thread_id, prange
 
 from ..spec import ConvSpec
+from .gemm import RATE
 from .geometry import tiles
-from .launch import launch, operand, result_like
+from .launch import operand, parallel, result_like, threads
 from .linear_maps import linear_map
 from .packing import Filters, padded_lanes
 from .simd import ROWS_1, ROWS_2, ROWS_4, WEIGHT_VECTORS, WIDEST, aligned, at, inlined, kernel, lanes
@@ -56,10 +56,10 @@ def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> 
     inputs = aligned((parts, n * n, WEIGHT_TILES, depth), x.dtype)
     cotangents = aligned((parts, n * n, WEIGHT_TILES, width), x.dtype)
     zeros = np.zeros(max(depth, width), x.dtype)
-    launch(
-        _weight_parts, x.reshape(-1), g.reshape(-1), gather, count, zeros, channels, outputs, inputs, cotangents, sums, m,
-        WEIGHT_VECTORS * lanes(x.dtype),
-    )  # fmt: skip
+    flat, memory = (x.reshape(-1), g.reshape(-1)), (inputs, cotangents, sums)
+    columns = WEIGHT_VECTORS * lanes(x.dtype)
+    nanoseconds = _nanoseconds(count * n * n, depth, width)
+    _weight(parts, *flat, gather, count, zeros, channels, outputs, *memory, m, columns, nanoseconds=nanoseconds)
     transformed_back(sums, Filters.of(gw, spec), gather.taps, m)
     return gw
 
@@ -79,12 +79,17 @@ def _convolve(x: np.ndarray, w: Filters, y: np.ndarray, spec: ConvSpec, m: int, 
     size = max(1, size // UNIT) * UNIT
     columns = WIDEST * lanes(x.dtype)
     spare = max(depth, columns)
-    scratch = aligned((get_num_threads(), n * size * (depth + columns) + (n + 1) * spare), x.dtype)
+    scratch = aligned((threads(), n * size * (depth + columns) + (n + 1) * spare), x.dtype)
     zeros = np.zeros(spare, x.dtype)
-    launch(
-        _blocks, x.reshape(-1), y.reshape(-1), gather, count, zeros, filters,
-        channels, outputs, scratch, size, m, lanes(x.dtype),
+    _blocks(
+        -(-count // size), x.reshape(-1), y.reshape(-1), gather, count, zeros, filters, channels, outputs, scratch, size, m,
+        lanes(x.dtype), nanoseconds=_nanoseconds(count * n, depth, padded_lanes(outputs, x.dtype)),
     )  # fmt: skip
+
+
+def _nanoseconds(entries: int, depth: int, outputs: int) -> float:
+    """Estimated time of one core for that many entries of transformed tiles."""
+    return entries * (depth * outputs / RATE + (depth + outputs) / 2)
 
 
 @kernel
@@ -158,9 +163,10 @@ def _multiply(count, inputs, starts, filters, depth, products, targets, vectors,
             )  # fmt: skip
 
 
-@kernel
-def _block(x, y, gather, first, count, zeros, filters, channels, outputs, memory, size, m, lanes):
-    n = m + 2
+@parallel
+def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, outputs, scratch, size, m, lanes):
+    n, first, memory = m + 2, index * size, scratch[worker]
+    count = min(size, tiles - first)
     depth, vectors = (channels + lanes - 1) // lanes * lanes, (outputs + lanes - 1) // lanes
     spare, widest = len(zeros), WIDEST * lanes
     products_at = n * n * size * depth
@@ -204,16 +210,6 @@ def _block(x, y, gather, first, count, zeros, filters, channels, outputs, memory
         vector += step
 
 
-@kernel(parallel=True)
-def _blocks(x, y, gather, tiles, zeros, filters, channels, outputs, scratch, size, m, lanes):
-    for index in prange((tiles + size - 1) // size):
-        first = np.int64(index) * size
-        _block(
-            x, y, gather, first, min(size, tiles - first), zeros, filters,
-            channels, outputs, scratch[get_thread_id()], size, m, lanes,
-        )  # fmt: skip
-
-
 @kernel
 def _transform_pair(x, g, gather, tile, zeros, channels, outputs, inputs, cotangents, place, m):
     """B' x B and A g A' of one tile."""
@@ -241,8 +237,8 @@ def _transform_pair(x, g, gather, tile, zeros, channels, outputs, inputs, cotang
         )
 
 
-@kernel
-def _weight_part(part, x, g, gather, count, zeros, channels, outputs, inputs, cotangents, sums, m, columns):
+@parallel
+def _weight(part, x, g, gather, count, zeros, channels, outputs, inputs, cotangents, sums, m, columns):
     """sums = sum over this part's tiles of (B' x B) * (A g A')."""
     parts, points, size, depth = inputs.shape
     width = cotangents.shape[3]
@@ -264,9 +260,3 @@ def _weight_part(part, x, g, gather, count, zeros, channels, outputs, inputs, co
                         1, 8, WEIGHT_VECTORS, at(inputs, (part * points + e) * size * depth + c), at(zeros, 0), at(starts, 0), 0,
                         tiles, panel, width, at(sums, ((part * points + e) * depth + c) * width + j), 0, width, 1, 0,
                     )  # fmt: skip
-
-
-@kernel(parallel=True)
-def _weight_parts(x, g, gather, count, zeros, channels, outputs, inputs, cotangents, sums, m, columns):
-    for part in prange(len(sums)):
-        _weight_part(np.int64(part), x, g, gather, count, zeros, channels, outputs, inputs, cotangents, sums, m, columns)

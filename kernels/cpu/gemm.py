@@ -3,15 +3,15 @@
 import math
 
 import numpy as np
-from numba import prange
 
-from .launch import launch
+from .launch import parallel
 from .packing import Filters, pack
-from .simd import ROWS_1, ROWS_2, ROWS_4, WIDEST, aligned, at, inlined, kernel, lanes, shifted
+from .simd import ROWS_1, ROWS_2, ROWS_4, WIDEST, aligned, at, inlined, lanes, shifted
 from .tiles import gather_tile
 
 BLOCK = 96  # rows (pixels); a multiple of every tile's rows
 DEPTH = 512  # products per pass over a block: their weights, read once for every tile, stay in the cache
+RATE = 50  # products a nanosecond of one core, to estimate times
 ITEMS = 16  # of work at least, where the shape allows it
 ACTIVATIONS = (None, "relu", "leaky_relu", "tanh", "sigmoid")
 
@@ -42,7 +42,9 @@ def matmul(
     split = split_vectors(columns, -(-rows // BLOCK), a.dtype)
     kind = ACTIVATIONS.index(activation)
     if y.size:
-        launch(_matmul, a.reshape(-1), packed, y.reshape(-1), rows, depth, columns, split, lanes(a.dtype), bias, kind, slope)
+        items = -(-rows // BLOCK) * -(-columns // (split * lanes(a.dtype)))
+        sizes = rows, depth, columns, split, lanes(a.dtype)
+        _matmul(items, a.reshape(-1), packed, y.reshape(-1), *sizes, bias, kind, slope, nanoseconds=y.size * (depth + 10) / RATE)
     return y
 
 
@@ -97,8 +99,8 @@ def gather_panel(source, target, zeros, table, targets, weights, base, count, de
                     )  # fmt: skip
 
 
-@kernel
-def _matmul_item(item, a, packed, y, rows, depth, columns, split, lanes, bias, kind, slope):
+@parallel
+def _matmul(item, a, packed, y, rows, depth, columns, split, lanes, bias, kind, slope):
     vectors = (columns + lanes - 1) // lanes
     splits = (vectors + split - 1) // split
     block, part = divmod(item, splits)
@@ -129,10 +131,3 @@ def _matmul_item(item, a, packed, y, rows, depth, columns, split, lanes, bias, k
         elif kind == 4:
             for j in range(high - low):
                 values[j] = 1 / (1 + math.exp(-values[j]))
-
-
-@kernel(parallel=True)
-def _matmul(a, packed, y, rows, depth, columns, split, lanes, bias, kind, slope):
-    vectors = (columns + lanes - 1) // lanes
-    for index in prange((rows + BLOCK - 1) // BLOCK * ((vectors + split - 1) // split)):
-        _matmul_item(np.int64(index), a, packed, y, rows, depth, columns, split, lanes, bias, kind, slope)

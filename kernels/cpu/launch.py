@@ -1,30 +1,101 @@
-"""How arrays reach the compiled kernels, and how threads share them."""
+"""How arrays reach the compiled kernels, and how threads share the work.
 
+    @parallel
+    def _scale(index, x, y, factor): ...                          # one item of the work, compiled
+
+    _scale(count, x, y, factor, nanoseconds=x.size)               # all items 0 <= index < count, on as many threads as pay
+
+Items must not depend on each other, nor their results on the thread that computes them: then 1 and 2 threads give the same bits.
+An item with one parameter more gets the number of its worker as its second, 0 <= worker < threads(), for scratch memory.
+"""
+
+import os
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
 import numba
 import numpy as np
+from numba import njit
+from numba.core.caching import FunctionCache
 
-from .simd import aligned
+from .parallel import parallel_for
+from .simd import LOOSE, SOURCES, aligned, kernel
 
-_lock = Lock()
+SMALL = 30_000  # nanoseconds of one core, below which waking another costs more than it brings
 
-
-def launch(compiled: Callable, *arguments: Any) -> Any:
-    """Call a parallel kernel, one caller at a time unless Numba's threading layer is known to be safe."""
-    if _layer_is_safe():
-        return compiled(*arguments)
-    with _lock:
-        return compiled(*arguments)
+_lock, _here = Lock(), nullcontext()
+_forked = False
 
 
-def _layer_is_safe() -> bool:
+def _after_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):  # the child has none of the parent's threads, and GNU OpenMP aborts when asked for them
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class _Cache(FunctionCache):
+    """Numba's cache on disk, keyed by this folder's sources: it would not see a change in a function called."""
+
+    _noted = False
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple:
+        return sig, codegen.magic_tuple(), SOURCES
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        found = super().load_overload(sig, target_context)
+        if found is None and not _Cache._noted and os.environ.get("NNSCRATCH_QUIET", "0") in ("", "0"):
+            _Cache._noted = True
+            print("nnscratch: compiling kernels for this CPU, once (`nnscratch warmup` does all ahead) ...", file=sys.stderr)
+        return found
+
+
+class parallel:
+    """Decorator: a kernel that runs once for each item of work. See the head of this file."""
+
+    def __init__(self, item: Callable) -> None:
+        compiled = self.item = kernel(item)
+
+        def entry(count, threads, *arguments):
+            return parallel_for(compiled, count, threads, arguments)
+
+        entry.__qualname__, entry.__module__ = f"{item.__module__}.{item.__qualname__}", item.__module__
+        self.entry = njit(nogil=True, error_model="numpy", fastmath=LOOSE)(entry)
+        self.entry._cache = _Cache(entry)
+        self.__doc__, self.__name__ = item.__doc__, item.__name__
+
+    def __call__(self, count: int, *arguments: Any, nanoseconds: float) -> None:
+        """Run items 0 to count - 1. `nanoseconds` estimates what all of them together take on one core.
+
+        Raises MemoryError when an item could not get its scratch memory.
+        """
+        with _lock if _unsafe() else _here:
+            failed = self.entry(count, _threads(count, nanoseconds), *arguments)
+        if failed:
+            raise MemoryError(f"{failed} of {count} items of the kernel {self.__name__} ran out of memory")
+
+
+def threads() -> int:
+    """Most workers that a kernel called now can have."""
+    return 1 if _forked else numba.get_num_threads()
+
+
+def _threads(count: int, nanoseconds: float) -> int:
+    most = numba.get_num_threads()  # starts Numba's threads, whose functions the compiled code refers to
+    return 1 if nanoseconds < SMALL or _forked else min(most, max(count, 1))
+
+
+def _unsafe() -> bool:
+    """Whether Numba's threading layer, when it is known, breaks when two threads use it at the same time."""
     try:
-        return numba.threading_layer() != "workqueue"
+        return numba.threading_layer() == "workqueue"
     except ValueError:  # nothing has run yet, so Numba has not chosen
-        return False
+        return True
 
 
 def operand(x: np.ndarray) -> np.ndarray:

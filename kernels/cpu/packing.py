@@ -4,11 +4,12 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from ..spec import ConvSpec
-from .launch import launch
-from .simd import WIDEST, aligned, kernel, lanes
+from .launch import parallel
+from .simd import WIDEST, aligned, lanes
+
+OUTPUTS = 16  # per item of unpacking
 
 
 class Filters(NamedTuple):
@@ -55,12 +56,13 @@ def pack(w: Filters, taps: np.ndarray) -> np.ndarray:
     """
     dtype = w.data.dtype
     packed = aligned((w.groups, padded_lanes(w.outputs, dtype) * w.depth * len(taps)), dtype)
-    launch(_pack, w.data, packed, taps, w.outputs, w.depth, *w.steps, lanes(dtype))
+    items = w.groups * -(-w.outputs // lanes(dtype))
+    _pack(items, w.data, packed, taps, w.outputs, w.depth, *w.steps, lanes(dtype), nanoseconds=packed.size)
     return packed
 
 
-@kernel
-def _pack_item(item, w, packed, taps, outputs, depth, group_step, output_step, depth_step, lanes):
+@parallel
+def _pack(item, w, packed, taps, outputs, depth, group_step, output_step, depth_step, lanes):
     vectors = (outputs + lanes - 1) // lanes
     group, vector = divmod(item, vectors)
     wide = vectors // WIDEST * WIDEST  # vectors in full panels; the rest has one panel of two and one of one
@@ -83,30 +85,19 @@ def _pack_item(item, w, packed, taps, outputs, depth, group_step, output_step, d
                 flat[target + o] = 0
 
 
-@kernel(parallel=True)
-def _pack(w, packed, taps, outputs, depth, group_step, output_step, depth_step, lanes):
-    for index in prange(len(packed) * ((outputs + lanes - 1) // lanes)):
-        _pack_item(np.int64(index), w, packed, taps, outputs, depth, group_step, output_step, depth_step, lanes)
-
-
 def unpack(total: np.ndarray, gw: Filters, taps: np.ndarray) -> None:
     """gw[:, o, c, taps[t]] = sum over parts of total (parts, groups, t, c, o), which may be larger in c and o."""
-    launch(_unpack, total, gw.data, taps, gw.outputs, gw.depth, *gw.steps)
+    items = gw.groups * -(-gw.outputs // OUTPUTS)
+    _unpack(items, total, gw.data, taps, gw.outputs, gw.depth, *gw.steps, nanoseconds=total.size)
 
 
-@kernel
-def _unpack_item(item, total, gw, taps, outputs, depth, group_step, output_step, depth_step):
-    group, chunk = divmod(item, (outputs + 15) // 16)
+@parallel
+def _unpack(item, total, gw, taps, outputs, depth, group_step, output_step, depth_step):
+    group, chunk = divmod(item, (outputs + OUTPUTS - 1) // OUTPUTS)
     for c in range(depth):
         for t in range(len(taps)):
-            for o in range(chunk * 16, min(outputs, chunk * 16 + 16)):
+            for o in range(chunk * OUTPUTS, min(outputs, (chunk + 1) * OUTPUTS)):
                 value = total[0, group, t, c, o]
                 for part in range(1, len(total)):
                     value += total[part, group, t, c, o]
                 gw[group * group_step + o * output_step + c * depth_step + taps[t]] = value
-
-
-@kernel(parallel=True)
-def _unpack(total, gw, taps, outputs, depth, group_step, output_step, depth_step):
-    for index in prange(total.shape[1] * ((outputs + 15) // 16)):
-        _unpack_item(np.int64(index), total, gw, taps, outputs, depth, group_step, output_step, depth_step)

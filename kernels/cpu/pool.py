@@ -6,13 +6,12 @@ Plain loops over slices, which LLVM vectorises. Work is divided by images and ro
 from math import prod
 
 import numpy as np
-from numba import prange
 
 from ..spec import PoolSpec
 from .channel_tiles import max_tile
 from .geometry import divisors, windows
-from .launch import launch, operand, result_like
-from .simd import at, kernel
+from .launch import operand, parallel, result_like
+from .simd import at
 
 CHANNELS = 64  # per item of work where images are few
 
@@ -23,7 +22,8 @@ def max_pool(x: np.ndarray, *, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     indices = np.empty(y.shape, np.int64)
     x, table = operand(x), windows(spec)
     if y.size:
-        launch(_max, x.reshape(-1), y.reshape(-1), indices.reshape(-1), table.rows, table.cols, *_shape(x))
+        flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
+        _max(len(x) * len(table.rows), *flat, table.rows, table.cols, *_sizes(x), nanoseconds=x.size)
     return np.moveaxis(y, -1, 1), np.moveaxis(indices, -1, 1)
 
 
@@ -31,7 +31,8 @@ def gather(x: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
     x, indices = operand(x), operand(indices.astype(np.int64, copy=False))
     y = np.empty(indices.shape, x.dtype)
     if y.size:
-        launch(_take, x.reshape(-1), indices.reshape(-1), y.reshape(-1), *_shape(x), prod(indices.shape[1:-1]))
+        flat = x.reshape(-1), indices.reshape(-1), y.reshape(-1)
+        _take(len(x), *flat, *_sizes(x), prod(indices.shape[1:-1]), nanoseconds=y.size)
     return np.moveaxis(y, -1, 1)
 
 
@@ -42,10 +43,12 @@ def scatter(g: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray
     flat = g.reshape(-1), indices.reshape(-1), gx.reshape(-1)
     if not done and _windows_tile(spec) and g.shape[1:-1] == spec.output:
         table, strays = windows(spec), np.zeros(len(g), np.bool_)
-        launch(_put_in_windows, *flat, table.rows, table.cols, *_shape(gx), strays)
+        _put_in_windows(len(gx), *flat, table.rows, table.cols, *_sizes(gx), strays, nanoseconds=gx.size)
         done = not strays.any()
     if not done:
-        launch(_put, *flat, *_shape(gx), prod(g.shape[1:-1]), _chunk(g))
+        chunk = _chunk(g)
+        items = len(g) * -(-g.shape[-1] // chunk)
+        _put(items, *flat, *_sizes(gx), prod(g.shape[1:-1]), chunk, nanoseconds=gx.size)
     return np.moveaxis(gx, -1, 1)
 
 
@@ -54,7 +57,8 @@ def avg_pool(x: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
     x, table = operand(x), windows(spec)
     if y.size:
         divisor = divisors(spec).astype(x.dtype)
-        launch(_mean, x.reshape(-1), y.reshape(-1), table.rows, table.cols, divisor, *_shape(x))
+        flat = x.reshape(-1), y.reshape(-1)
+        _mean(len(x) * len(table.rows), *flat, table.rows, table.cols, divisor, *_sizes(x), nanoseconds=x.size)
     return np.moveaxis(y, -1, 1)
 
 
@@ -63,13 +67,15 @@ def avg_pool_input(g: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
     g, table = operand(g), windows(spec)
     if gx.size:
         divisor = divisors(spec).astype(g.dtype)
-        launch(_spread, g.reshape(-1), gx.reshape(-1), table.rows, table.cols, divisor, *_shape(gx), _chunk(g))
+        flat, chunk = (g.reshape(-1), gx.reshape(-1)), _chunk(g)
+        items = len(g) * -(-g.shape[-1] // chunk)
+        _spread(items, *flat, table.rows, table.cols, divisor, *_sizes(gx), chunk, nanoseconds=gx.size)
     return np.moveaxis(gx, -1, 1)
 
 
-def _shape(x: np.ndarray) -> tuple[int, int, int]:
-    """Images, elements of one, channels."""
-    return len(x), x[0].size, x.shape[-1]
+def _sizes(x: np.ndarray) -> tuple[int, int]:
+    """Elements of one image, channels."""
+    return x[0].size, x.shape[-1]
 
 
 def _chunk(g: np.ndarray) -> int:
@@ -83,8 +89,8 @@ def _windows_tile(spec: PoolSpec) -> bool:
     return whole and set(spec.dilation) == {1} and not any(map(any, spec.padding))
 
 
-@kernel
-def _max_item(item, x, y, indices, rows, cols, image, channels):
+@parallel
+def _max(item, x, y, indices, rows, cols, image, channels):
     P, Q = len(rows), len(cols)
     n, a = divmod(item, P)
     inside = np.empty(rows.shape[1] * cols.shape[1], np.int64)
@@ -99,14 +105,8 @@ def _max_item(item, x, y, indices, rows, cols, image, channels):
         max_tile(at(x, n * image), channels, at(inside, 0), count, at(y, start), at(indices, start), channels)
 
 
-@kernel(parallel=True)
-def _max(x, y, indices, rows, cols, images, image, channels):
-    for index in prange(images * len(rows)):
-        _max_item(np.int64(index), x, y, indices, rows, cols, image, channels)
-
-
-@kernel
-def _take_item(n, x, indices, y, image, channels, pixels):
+@parallel
+def _take(n, x, indices, y, image, channels, pixels):
     source = x[n * image : (n + 1) * image]
     for p in range(n * pixels, (n + 1) * pixels):
         places, values = indices[p * channels : (p + 1) * channels], y[p * channels : (p + 1) * channels]
@@ -114,14 +114,8 @@ def _take_item(n, x, indices, y, image, channels, pixels):
             values[c] = source[places[c] * channels + c]
 
 
-@kernel(parallel=True)
-def _take(x, indices, y, images, image, channels, pixels):
-    for index in prange(images):
-        _take_item(np.int64(index), x, indices, y, image, channels, pixels)
-
-
-@kernel
-def _put_item(item, g, indices, x, image, channels, pixels, chunk):
+@parallel
+def _put(item, g, indices, x, image, channels, pixels, chunk):
     chunks = (channels + chunk - 1) // chunk
     n, part = divmod(item, chunks)
     low, high = part * chunk, min(channels, part * chunk + chunk)
@@ -134,15 +128,8 @@ def _put_item(item, g, indices, x, image, channels, pixels, chunk):
             target[places[c] * channels + c] += values[c]
 
 
-@kernel(parallel=True)
-def _put(g, indices, x, images, image, channels, pixels, chunk):
-    chunks = (channels + chunk - 1) // chunk
-    for index in prange(images * chunks):
-        _put_item(np.int64(index), g, indices, x, image, channels, pixels, chunk)
-
-
-@kernel
-def _put_in_windows_item(n, g, indices, x, rows, cols, image, channels, strays):
+@parallel
+def _put_in_windows(n, g, indices, x, rows, cols, image, channels, strays):
     """As _put, for windows that tile the input; marks the images with an index outside its window."""
     P, Q = len(rows), len(cols)
     found = 0
@@ -161,15 +148,8 @@ def _put_in_windows_item(n, g, indices, x, rows, cols, image, channels, strays):
     strays[n] = found != P * Q * channels
 
 
-@kernel(parallel=True)
-def _put_in_windows(g, indices, x, rows, cols, images, image, channels, strays):
-    """As _put, for windows that tile the input; marks the images with an index outside its window."""
-    for index in prange(images):
-        _put_in_windows_item(np.int64(index), g, indices, x, rows, cols, image, channels, strays)
-
-
-@kernel
-def _mean_item(item, x, y, rows, cols, divisor, image, channels):
+@parallel
+def _mean(item, x, y, rows, cols, divisor, image, channels):
     P, Q = len(rows), len(cols)
     n, a = divmod(item, P)
     for b in range(Q):
@@ -188,14 +168,8 @@ def _mean_item(item, x, y, rows, cols, divisor, image, channels):
             total[c] /= count
 
 
-@kernel(parallel=True)
-def _mean(x, y, rows, cols, divisor, images, image, channels):
-    for index in prange(images * len(rows)):
-        _mean_item(np.int64(index), x, y, rows, cols, divisor, image, channels)
-
-
-@kernel
-def _spread_item(item, g, x, rows, cols, divisor, image, channels, chunk):
+@parallel
+def _spread(item, g, x, rows, cols, divisor, image, channels, chunk):
     P, Q = len(rows), len(cols)
     chunks = (channels + chunk - 1) // chunk
     n, part = divmod(item, chunks)
@@ -213,10 +187,3 @@ def _spread_item(item, g, x, rows, cols, divisor, image, channels, chunk):
                         target = x[start + low : start + high]
                         for c in range(high - low):
                             target[c] += values[c] / count
-
-
-@kernel(parallel=True)
-def _spread(g, x, rows, cols, divisor, images, image, channels, chunk):
-    chunks = (channels + chunk - 1) // chunk
-    for index in prange(images * chunks):
-        _spread_item(np.int64(index), g, x, rows, cols, divisor, image, channels, chunk)

@@ -20,7 +20,6 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
@@ -36,27 +35,15 @@ WIDEST = 4 if MANY_REGISTERS else 2
 WEIGHT_VECTORS, WEIGHT_ROWS, WEIGHT_TAPS = (2, 8, 9) if MANY_REGISTERS else (1, 8, 9)
 
 LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # never nnan or ninf: NaN and Inf must pass through
-_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 Value: TypeAlias = ir.Value
 
 
-class _Cache(FunctionCache):
-    """Numba's cache on disk, keyed by this folder's sources too: it would not see a change in a function called."""
-
-    def _index_key(self, sig, codegen):
-        return (*super()._index_key(sig, codegen), _SOURCES)
-
-
-def kernel(function: Callable | None = None, *, parallel: bool = False) -> Callable:
-    """Decorator: njit as all kernels want it. Only parallel ones are cached on disk, with everything they call."""
-    if function is None:
-        return lambda function: kernel(function, parallel=parallel)
-    compiled = njit(parallel=parallel, nogil=True, error_model="numpy", fastmath=LOOSE, cache=parallel)(function)
-    if parallel:
-        compiled._cache = _Cache(function)
-    return compiled
+def kernel(function: Callable) -> Callable:
+    """Decorator: njit as all kernels want it. `launch.parallel` ones are cached on disk, with everything they call."""
+    return njit(nogil=True, error_model="numpy", fastmath=LOOSE)(function)
 
 
 def inlined(function: Callable) -> Callable:

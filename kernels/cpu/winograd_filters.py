@@ -1,9 +1,8 @@
 """Winograd's filters: G w G' in the tiles' order, and the way back for their gradient."""
 
 import numpy as np
-from numba import prange
 
-from .launch import launch
+from .launch import parallel
 from .linear_maps import linear_map
 from .packing import Filters, pack, padded_lanes, unpack
 from .simd import WIDEST, aligned, at, inlined, kernel, lanes
@@ -17,7 +16,10 @@ def transformed(w: Filters, taps: np.ndarray, m: int) -> np.ndarray:
     dtype = w.data.dtype
     width = padded_lanes(w.outputs, dtype)
     filters = aligned(((m + 2) ** 2, width * w.depth), dtype)
-    launch(_filters, pack(w, taps).reshape(-1), filters, m, w.depth, width // lanes(dtype), lanes(dtype))
+    vectors, chunk = width // lanes(dtype), max(1, CHUNK // (WIDEST * lanes(dtype)))
+    items = -(-vectors // WIDEST) * -(-w.depth // chunk)
+    packed = pack(w, taps).reshape(-1)
+    _filters(items, packed, filters, m, w.depth, vectors, lanes(dtype), nanoseconds=filters.size)
     return filters
 
 
@@ -25,7 +27,8 @@ def transformed_back(sums: np.ndarray, gw: Filters, taps: np.ndarray, m: int) ->
     """gw = G' (sum over parts of sums) G; sums is (parts, (m + 2)^2, depth, outputs), padded, and is overwritten."""
     parts, _, depth, width = sums.shape
     total = aligned((1, 1, 9, depth, width), sums.dtype)
-    launch(_filters_back, sums.reshape(parts, -1), total.reshape(-1), m, depth * width)
+    size = depth * width
+    _filters_back(-(-size // CHUNK), sums.reshape(parts, -1), total.reshape(-1), m, size, nanoseconds=sums.size)
     unpack(total, gw, taps)
 
 
@@ -60,8 +63,8 @@ def _map_filter_back(m, source, places, target, targets, channels):
         linear_map("filter'2", source, places, source, target, targets, target, channels)
 
 
-@kernel
-def _filters_item(item, packed, filters, m, depth, vectors, lanes):
+@parallel
+def _filters(item, packed, filters, m, depth, vectors, lanes):
     """filters[(a, b)] = G w G' in panels (depth, columns), from packed panels (9, depth, columns)."""
     n = m + 2
     chunk = max(1, CHUNK // (WIDEST * lanes))
@@ -85,17 +88,9 @@ def _filters_item(item, packed, filters, m, depth, vectors, lanes):
             _map_filter(m, at(half, 0), at(quarters, 3 * a), at(filters, base + first * columns), at(targets, n * a), size)
 
 
-@kernel(parallel=True)
-def _filters(packed, filters, m, depth, vectors, lanes):
-    """filters[(a, b)] = G w G' in panels (depth, columns), from packed panels (9, depth, columns)."""
-    chunk = max(1, CHUNK // (WIDEST * lanes))
-    chunks = (depth + chunk - 1) // chunk
-    for index in prange((vectors + WIDEST - 1) // WIDEST * chunks):
-        _filters_item(np.int64(index), packed, filters, m, depth, vectors, lanes)
-
-
-@kernel
-def _filters_back_chunk(item, sums, total, m, size):
+@parallel
+def _filters_back(item, sums, total, m, size):
+    """total[(ky, kx)] = G' (sum over parts of sums) G."""
     n, start = m + 2, item * CHUNK
     count = min(CHUNK, size - start)
     for point in range(n * n):
@@ -114,10 +109,3 @@ def _filters_back_chunk(item, sums, total, m, size):
         _map_filter_back(m, at(sums, start), at(sources, n * b), at(half, 0), at(halves, 3 * b), count)
     for a in range(3):
         _map_filter_back(m, at(half, 0), at(quarters, n * a), at(total, start), at(targets, 3 * a), count)
-
-
-@kernel(parallel=True)
-def _filters_back(sums, total, m, size):
-    """total[(ky, kx)] = G' (sum over parts of sums) G."""
-    for item in prange((size + CHUNK - 1) // CHUNK):
-        _filters_back_chunk(np.int64(item), sums, total, m, size)

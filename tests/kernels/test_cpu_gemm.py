@@ -67,9 +67,9 @@ def test_lanes_fit_the_host():
 
 
 def test_the_cache_key_has_the_cpu_and_the_sources():
-    key = str(conv_direct._gather_blocks._cache._index_key((), numba.core.registry.cpu_target.target_context.codegen()))
+    key = str(conv_direct._tiles.entry._cache._index_key((), numba.core.registry.cpu_target.target_context.codegen()))
     assert simd.FEATURES in key
-    assert simd._SOURCES in key
+    assert simd.SOURCES in key
 
 
 def test_compiled_code_is_cached(tmp_path):
@@ -77,7 +77,7 @@ def test_compiled_code_is_cached(tmp_path):
         "import numpy as np; from nnscratch.kernels import PoolSpec; from nnscratch.kernels.cpu import pool;"
         "x = np.ones((1, 1, 2), np.float32);"
         "pool.gather(x, np.zeros((1, 1, 2), np.int64), spec=PoolSpec.of(x.shape, kernel_size=1));"
-        "print(sum(pool._take.stats.cache_hits.values()))"
+        "print(sum(pool._take.entry.stats.cache_hits.values()))"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", script]
