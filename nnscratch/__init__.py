@@ -68,6 +68,7 @@ from .backend import (
     set_rng_state,
     uint8,
 )
+from .kernels.precision import precision
 from .methods import DTYPES as _DTYPES
 from .ops import *
 from .serialization import load, save
