@@ -1,6 +1,7 @@
 """Convolutions and pools on arrays: one signature for every implementation, which is picked per call.
 
     conv(x, w, *, spec) -> y                        conv_input(g, w, *, spec) -> gx     conv_weight(x, g, *, spec) -> gw
+    conv_pool(x, w, bias, *, spec) -> y, argmax     unpool(g, y, argmax, *, spec) -> gx
     max_pool(x, *, spec) -> y, indices              gather(x, indices, *, spec)         scatter(g, indices, *, spec)
     avg_pool(x, *, spec) -> y                       avg_pool_input(g, *, spec) -> gx
     unfold(x, *, spec) -> cols                      fold(cols, *, spec) -> x
@@ -23,6 +24,7 @@ from typing import Any
 from numpy import ndarray
 
 from .arrays import Array
+from .channels import finish, pool_2x2, unpool_2x2
 from .precision import precision
 from .spec import ConvSpec, PoolSpec, normalise_padding
 
@@ -34,15 +36,18 @@ __all__ = [
     "avg_pool_input",
     "conv",
     "conv_input",
+    "conv_pool",
     "conv_weight",
     "explain",
     "fold",
     "gather",
+    "is_compiled",
     "max_pool",
     "normalise_padding",
     "precision",
     "scatter",
     "unfold",
+    "unpool",
     "use",
 ]
 
@@ -55,12 +60,15 @@ IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = 
 }
 
 
+_COMPILED = __name__ + ".cpu"
+
+
 def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
     """Whether NumPy would take long enough (some milliseconds) for the compiled kernels, and importing Numba, to pay."""
     if type(array) is not ndarray or array.dtype.char not in "fd":
         return False
     if isinstance(spec, ConvSpec):
-        return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 20
+        return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 17
     return array.size >= 1 << 16
 
 
@@ -134,24 +142,59 @@ def _pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[..
     raise NotImplementedError(f"no kernel implementation has {function} for {type(array).__name__} {array.dtype}")
 
 
+def is_compiled(function: str, array: Array, spec: ConvSpec | PoolSpec) -> bool:
+    """Whether `function` would run on the compiled kernels, which also take on what follows a convolution."""
+    return _pick(function, array, spec).__module__ == _COMPILED
+
+
 def _expect(function: str, name: str, array: Array, shape: tuple[int, ...]) -> None:
     # Implementations address memory by the spec: an array of another shape must not reach them.
     if array.shape != shape:
         raise ValueError(f"{function}: {name} has shape {array.shape}, its spec expects {shape}")
 
 
-def conv(x: Array, w: Array, *, spec: ConvSpec) -> Array:
-    """y[n, o, p] = sum over c, k of x[n, c, p * stride + k * dilation - low] * w[o, c, k]."""
+def conv(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+    """act(y + bias), y[n, o, p] = sum over c, k of x[n, c, p * stride + k * dilation - low] * w[o, c, k].
+
+    act(v) = v where v > 0, else slope v; 0 <= slope <= 1: 1 for none, 0 for relu.
+    """
     _expect("conv", "x", x, spec.input_shape(len(x)))
     _expect("conv", "w", w, spec.weight_shape)
-    return _pick("conv", x, spec)(x, w, spec=spec)
+    return _finished(_pick("conv", x, spec), x, w, bias, spec, slope)
 
 
-def conv_input(g: Array, w: Array, *, spec: ConvSpec) -> Array:
+def conv_input(g: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> Array:
     """conv's adjoint in x, (N, O, *output) -> (N, C, *input); with ConvSpec.transposed, the transposed convolution."""
     _expect("conv_input", "g", g, spec.output_shape(len(g)))
     _expect("conv_input", "w", w, spec.weight_shape)
-    return _pick("conv_input", g, spec)(g, w, spec=spec)
+    return _finished(_pick("conv_input", g, spec), g, w, bias, spec, slope)
+
+
+def _finished(run: Callable, a: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float) -> Array:
+    if bias is None and slope == 1:
+        return run(a, w, spec=spec)
+    if run.__module__ == _COMPILED:
+        return run(a, w, bias, spec=spec, slope=slope)
+    return finish(run(a, w, spec=spec), bias, slope)
+
+
+def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> tuple[Array, Array]:
+    """(2x2 max-pool of conv(x, w, bias, slope), which of the four it was): (N, O, OH // 2, OW // 2), float and uint8."""
+    run = _pick("conv", x, spec)
+    if run.__module__ != _COMPILED:
+        return pool_2x2(conv(x, w, bias, spec=spec, slope=slope))
+    _expect("conv_pool", "x", x, spec.input_shape(len(x)))
+    _expect("conv_pool", "w", w, spec.weight_shape)
+    return _pick("conv_pool", x, spec)(x, w, bias, spec=spec, slope=slope)
+
+
+def unpool(g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+    """The gradient (N, O, *output) of what `conv_pool` pooled, without its bias: g act'(y) at the maxima, 0 elsewhere."""
+    _expect("unpool", "g", g, argmax.shape)
+    _expect("unpool", "y", y, argmax.shape)
+    if _pick("conv", g, spec).__module__ != _COMPILED:
+        return unpool_2x2(g, y, argmax, spec, slope)
+    return _pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope)
 
 
 def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:

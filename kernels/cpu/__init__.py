@@ -10,25 +10,55 @@ import numpy as np
 
 from .. import im2col
 from ..arrays import Array
+from ..channels import finish, pool_2x2, unpool_2x2
 from ..spec import ConvSpec, PoolSpec
 from . import conv_direct, conv_winograd, pool
+from . import epilogue as epilogues
 from .chooser import choose, explain
+from .epilogue import Epilogue
+from .launch import operand
+from .simd import aligned
 
-__all__ = ["avg_pool", "avg_pool_input", "conv", "conv_input", "conv_weight", "explain", "gather", "max_pool", "scatter"]
+__all__ = [
+    "avg_pool", "avg_pool_input", "conv", "conv_input", "conv_pool", "conv_weight", "explain", "gather", "max_pool", "scatter",
+    "unpool",
+]  # fmt: skip
 
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def conv(x: Array, w: Array, *, spec: ConvSpec) -> Array:
-    return _convolution("conv", x, w, spec)
+def conv(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+    return _gathered("conv", x, w, bias, spec, slope, spec.out_channels)
 
 
-def conv_input(g: Array, w: Array, *, spec: ConvSpec) -> Array:
-    return _convolution("conv_input", g, w, spec)
+def conv_input(g: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+    return _gathered("conv_input", g, w, bias, spec, slope, spec.in_channels)
 
 
 def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
-    return _convolution("conv_weight", x, g, spec)
+    if not supports(x, g):
+        return im2col.conv_weight(x, g, spec=spec)
+    module, options = _algorithm("conv_weight", len(x), spec, x.dtype)
+    return module.conv_weight(x, g, spec=spec, **options)
+
+
+def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> tuple[Array, Array]:
+    arrays = (x, w) if bias is None else (x, w, bias)
+    if not supports(*arrays) or spec.rank != 2 or spec.groups != 1 or not w.size:
+        return pool_2x2(conv(x, w, bias, spec=spec, slope=slope))
+    shape = len(x), spec.output[0] // 2, spec.output[1] // 2, spec.out_channels
+    y, argmax = aligned(shape, x.dtype), aligned(shape, np.dtype(np.uint8))
+    if y.size:
+        module, options = _algorithm("conv", len(x), spec, x.dtype)
+        module.conv_pool(x, w, y, Epilogue.of(bias, slope, spec.out_channels, x.dtype, argmax), spec=spec, **options)
+    return np.moveaxis(y, -1, 1), np.moveaxis(argmax, -1, 1)
+
+
+def unpool(g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+    if not supports(g, y) or spec.rank != 2:
+        return unpool_2x2(g, y, argmax, spec, slope)
+    gx = epilogues.unpool(operand(g), operand(y), operand(argmax), (spec.output[0], spec.output[1]), slope)
+    return np.moveaxis(gx, -1, 1)
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
@@ -60,10 +90,13 @@ def _of(array: Array) -> Any:
     return pool if supports(array) else im2col
 
 
-def _convolution(function: str, a: Array, b: Array, spec: ConvSpec) -> Array:
-    if not supports(a, b):
-        return getattr(im2col, function)(a, b, spec=spec)
-    name = choose(function, len(a), spec, a.dtype).name
-    if name == "direct":
-        return getattr(conv_direct, function)(a, b, spec=spec)
-    return getattr(conv_winograd, function)(a, b, spec=spec, m=int(name[-1]))
+def _gathered(function: str, a: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float, channels: int) -> Array:
+    if not supports(a, w) or (bias is not None and not supports(a, bias)):
+        return finish(getattr(im2col, function)(a, w, spec=spec), bias, slope)
+    module, options = _algorithm(function, len(a), spec, a.dtype)
+    return getattr(module, function)(a, w, Epilogue.of(bias, slope, channels, a.dtype), spec=spec, **options)
+
+
+def _algorithm(function: str, batch: int, spec: ConvSpec, dtype: np.dtype) -> tuple[Any, dict[str, int]]:
+    name = choose(function, batch, spec, dtype).name
+    return (conv_direct, {}) if name == "direct" else (conv_winograd, {"m": int(name[-1])})

@@ -5,10 +5,13 @@ the results in registers. So any kernel, stride, dilation, padding and 1 to 3 ax
 rows and images share a tile. Work is divided by shape alone: the number of threads changes nothing in the result.
 """
 
+from math import prod
+
 import numpy as np
 
 from ..spec import ConvSpec
 from .channel_tiles import depthwise_tile, depthwise_weight_tile
+from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import BLOCK, ITEMS, RATE, gather_panel, split_vectors
 from .geometry import Gather, adjoint, forward
 from .launch import operand, parallel, result_like
@@ -21,18 +24,32 @@ MOST_PARTIAL_BYTES = 1 << 26
 FEW = 4  # output channels that are better computed by dot products along the input channels
 
 
-def conv(x: np.ndarray, w: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
+def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     y = result_like(x, spec.output_shape(len(x)))
-    _gather(operand(x), Filters.of(w, spec), y, forward(spec))
+    _gather(operand(x), Filters.of(w, spec), y, forward(spec), epilogue or Epilogue.none(y))
     return np.moveaxis(y, -1, 1)
 
 
-def conv_input(g: np.ndarray, w: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
+def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     gx = result_like(g, spec.input_shape(len(g)))
     g, filters = operand(g), Filters.of(w, spec).swapped()
     for phase in adjoint(spec):
-        _gather(g, filters, gx, phase)
+        _gather(g, filters, gx, phase, epilogue or Epilogue.none(gx))
     return np.moveaxis(gx, -1, 1)
+
+
+def conv_pool(x: np.ndarray, w: np.ndarray, y: np.ndarray, epilogue: Epilogue, *, spec: ConvSpec) -> None:
+    """y (N, OH // 2, OW // 2, O) = 2x2 max-pool of act(conv + bias); one group."""
+    filters, gather = Filters.of(w, spec), forward(spec)
+    depth, outputs, taps = filters.depth, filters.outputs, len(gather.taps)
+    x, windows = operand(x), len(y) * prod(y.shape[1:3])
+    zeros = np.zeros(padded_lanes(depth, x.dtype), x.dtype)
+    blocks, width = -(-4 * windows // BLOCK), lanes(x.dtype)
+    split = split_vectors(outputs, blocks, x.dtype)
+    nanoseconds = 4 * windows * taps * (depth * padded_lanes(outputs, x.dtype) / RATE + 1)
+    common = x.reshape(-1), y.reshape(-1), zeros, gather, windows
+    items = blocks * -(-outputs // (split * width))
+    _pooled(items, *common, pack(filters, gather.taps), depth, outputs, split, width, epilogue, nanoseconds=nanoseconds)
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
@@ -50,14 +67,14 @@ def _is_depthwise(w: Filters) -> bool:
     return w.outputs == w.depth == 1 < w.groups
 
 
-def _gather(source: np.ndarray, w: Filters, result: np.ndarray, gather: Gather) -> None:
-    """result[p, o] = sum over t, c of source[place(p, t), c] * w[o, c, t], by groups."""
+def _gather(source: np.ndarray, w: Filters, result: np.ndarray, gather: Gather, epilogue: Epilogue) -> None:
+    """result[p, o] = act(sum over t, c of source[place(p, t), c] * w[o, c, t] + bias[o]), by groups."""
     groups, outputs, depth, taps = w.groups, w.outputs, w.depth, len(gather.taps)
     pixels = len(source) * gather.pixels
     if not pixels or not outputs * groups:
         return
     if not taps * depth:
-        _zero(result, gather)
+        _fill(result, gather, epilogue)
         return
     zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
     common = source.reshape(-1), result.reshape(-1), zeros, gather, pixels
@@ -65,20 +82,22 @@ def _gather(source: np.ndarray, w: Filters, result: np.ndarray, gather: Gather) 
     nanoseconds = pixels * taps * groups * depth * padded_lanes(outputs, source.dtype) / RATE + pixels * taps
     if _is_depthwise(w):
         weights = np.ascontiguousarray(w.array()[:, 0, 0, gather.taps].T)
-        _depthwise(blocks, *common, weights, nanoseconds=nanoseconds)
+        _depthwise(blocks, *common, weights, epilogue, nanoseconds=nanoseconds)
     elif outputs <= FEW < depth:
         weights = np.zeros((groups, taps, 1 if outputs == 1 else FEW, padded_lanes(depth, source.dtype)), source.dtype)
         weights[:, :, :outputs, :depth] = w.array()[..., gather.taps].transpose(0, 3, 1, 2)
-        _dot(blocks * groups, *common, weights, depth, outputs, nanoseconds=nanoseconds)
+        _dot(blocks * groups, *common, weights, depth, outputs, epilogue, nanoseconds=nanoseconds)
     else:
         split, width = split_vectors(outputs, blocks * groups, source.dtype), lanes(source.dtype)
         items = blocks * groups * -(-outputs // (split * width))
-        _tiles(items, *common, pack(w, gather.taps), depth, outputs, split, width, nanoseconds=nanoseconds)
+        _tiles(items, *common, pack(w, gather.taps), depth, outputs, split, width, epilogue, nanoseconds=nanoseconds)
 
 
-def _zero(result: np.ndarray, gather: Gather) -> None:
-    places = gather.row_targets[:, None] + gather.col_targets
-    result.reshape(len(result), -1, result.shape[-1])[:, places.reshape(-1) // result.shape[-1]] = 0
+def _fill(result: np.ndarray, gather: Gather, epilogue: Epilogue) -> None:
+    """Results without a single tap: act(bias)."""
+    places = (gather.row_targets[:, None] + gather.col_targets).reshape(-1) // result.shape[-1]
+    bias = epilogue.bias
+    result.reshape(len(result), -1, result.shape[-1])[:, places] = np.where(bias > 0, bias, bias * epilogue.slope)
 
 
 @kernel
@@ -124,7 +143,7 @@ def _run_places(gather, n, a, b, table, targets):
 
 
 @parallel
-def _tiles(item, source, target, zeros, gather, pixels, weights, depth, width, split, lanes):
+def _tiles(item, source, target, zeros, gather, pixels, weights, depth, width, split, lanes, epilogue):
     groups, vectors = len(weights), (width + lanes - 1) // lanes
     splits = (vectors + split - 1) // split
     block, rest = divmod(item, groups * splits)
@@ -138,11 +157,62 @@ def _tiles(item, source, target, zeros, gather, pixels, weights, depth, width, s
             at(source, group * depth), at(target, group * width), at(zeros, 0), table, targets,
             weights, group * weights.shape[1], count, depth, width, vector, step, lanes,
         )  # fmt: skip
+        if epilogue.active:
+            channel, places = group * width + vector * lanes, at(targets, 0)
+            columns = min(step * lanes, width - vector * lanes)
+            finish_rows(at(target, channel), places, count, at(epilogue.bias, channel), epilogue.slope, columns)
+        vector += step
+
+
+@kernel
+def _window_places(gather, first, windows):
+    """A table like `_block_places`' of the four pixels of each of the BLOCK / 4 2x2 windows from `first` on."""
+    height, width, count = len(gather.rows) // 2, len(gather.cols) // 2, min(BLOCK // 4, windows - first)
+    table = np.empty((gather.rows.shape[1] * gather.cols.shape[1], BLOCK), np.int64)
+    for i in range(count):
+        n, place = divmod(first + i, height * width)
+        a, b = divmod(place, width)
+        for q in range(4):
+            t, start = 0, n * gather.image
+            for row in gather.rows[2 * a + q // 2]:
+                for col in gather.cols[2 * b + q % 2]:
+                    table[t, 4 * i + q] = start + row + col if row >= 0 and col >= 0 else -1
+                    t += 1
+    for t in range(len(table)):
+        table[t, 4 * count :] = table[t, 4 * count - 1]
+    return table
+
+
+@parallel
+def _pooled(item, source, target, zeros, gather, windows, weights, depth, width, split, lanes, epilogue):
+    vectors, columns = (width + lanes - 1) // lanes, WIDEST * lanes
+    splits = (vectors + split - 1) // split
+    block, part = divmod(item, splits)
+    first = block * (BLOCK // 4)
+    table, count = _window_places(gather, first, windows), min(BLOCK // 4, windows - first)
+    sums, targets = np.empty(BLOCK * columns, source.dtype), np.empty(BLOCK, np.int64)
+    for i in range(BLOCK):
+        targets[i] = i * columns
+    vector, end = part * split, min(vectors, (part + 1) * split)
+    while vector < end:
+        step = 4 if WIDEST == 4 and end - vector >= 4 else 2 if end - vector >= 2 else 1
+        channel = vector * lanes
+        # gather_panel adds the channel to the target: taken off, so that all panels use the same block of sums.
+        gather_panel(
+            at(source, 0), at(sums, -channel), at(zeros, 0), table, targets, weights, 0, 4 * count, depth, width, vector, step,
+            lanes,
+        )  # fmt: skip
+        for i in range(count):
+            place = (first + i) * width + channel
+            pool_rows(
+                at(sums, 0), at(targets, 4 * i), at(epilogue.bias, channel), epilogue.slope, at(target, place),
+                at(epilogue.argmax, place), min(step * lanes, width - channel),
+            )  # fmt: skip
         vector += step
 
 
 @parallel
-def _dot(item, source, target, zeros, gather, pixels, weights, depth, width):
+def _dot(item, source, target, zeros, gather, pixels, weights, depth, width, epilogue):
     groups, taps, outputs, rounded = weights.shape
     block, group = divmod(item, groups)
     table, targets = _block_places(gather, block * BLOCK, pixels, 0)
@@ -158,10 +228,13 @@ def _dot(item, source, target, zeros, gather, pixels, weights, depth, width):
         for j in range(min(step, count - i)):
             for o in range(width):
                 target[targets[i + j] + group * width + o] = sums[j * outputs + o]
+    if epilogue.active:
+        start = group * width
+        finish_rows(at(target, start), at(targets, 0), count, at(epilogue.bias, start), epilogue.slope, width)
 
 
 @parallel
-def _depthwise(block, source, target, zeros, gather, pixels, weights):
+def _depthwise(block, source, target, zeros, gather, pixels, weights, epilogue):
     taps, channels = weights.shape
     table, targets = _block_places(gather, block * BLOCK, pixels, 0)
     count = min(BLOCK, pixels - block * BLOCK)
@@ -170,6 +243,8 @@ def _depthwise(block, source, target, zeros, gather, pixels, weights):
             8, at(source, 0), at(zeros, 0), at(table, i), BLOCK, taps, at(weights, 0),
             at(target, 0), at(targets, i), count - i, channels,
         )  # fmt: skip
+    if epilogue.active:
+        finish_rows(at(target, 0), at(targets, 0), count, at(epilogue.bias, 0), epilogue.slope, channels)
 
 
 def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -> None:

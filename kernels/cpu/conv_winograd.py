@@ -13,8 +13,9 @@ mean square below 5e-7 for F(2, 3) and 2e-6 for F(4, 3), largest below 4e-6 and 
 import numpy as np
 
 from ..spec import ConvSpec
+from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import RATE
-from .geometry import tiles
+from .geometry import Gather, pooled_tiles, tiles
 from .launch import operand, parallel, result_like, threads
 from .linear_maps import linear_map
 from .packing import Filters, padded_lanes
@@ -31,16 +32,21 @@ MOST_PARTIAL_BYTES = 1 << 25
 BLOCKS = 8  # at least, where there are tiles enough
 
 
-def conv(x: np.ndarray, w: np.ndarray, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
+def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
     y = result_like(x, spec.output_shape(len(x)))
-    _convolve(operand(x), Filters.of(w, spec), y, spec, m, flipped=False)
+    _convolve(operand(x), Filters.of(w, spec), y, tiles(spec, m, False), m, epilogue or Epilogue.none(y))
     return np.moveaxis(y, -1, 1)
 
 
-def conv_input(g: np.ndarray, w: np.ndarray, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
+def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
     gx = result_like(g, spec.input_shape(len(g)))
-    _convolve(operand(g), Filters.of(w, spec).swapped(), gx, spec, m, flipped=True)
+    _convolve(operand(g), Filters.of(w, spec).swapped(), gx, tiles(spec, m, True), m, epilogue or Epilogue.none(gx))
     return np.moveaxis(gx, -1, 1)
+
+
+def conv_pool(x: np.ndarray, w: np.ndarray, y: np.ndarray, epilogue: Epilogue, *, spec: ConvSpec, m: int = 4) -> None:
+    """y (N, OH // 2, OW // 2, O) = 2x2 max-pool of act(conv + bias)."""
+    _convolve(operand(x), Filters.of(w, spec), y, pooled_tiles(spec, m), m, epilogue)
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
@@ -64,9 +70,8 @@ def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> 
     return gw
 
 
-def _convolve(x: np.ndarray, w: Filters, y: np.ndarray, spec: ConvSpec, m: int, flipped: bool) -> None:
+def _convolve(x: np.ndarray, w: Filters, y: np.ndarray, gather: Gather, m: int, epilogue: Epilogue) -> None:
     outputs, channels = w.outputs, w.depth
-    gather = tiles(spec, m, flipped)
     count, n = len(x) * len(gather.rows) * len(gather.cols), (m + 2) ** 2
     if not count * outputs:
         return
@@ -79,11 +84,11 @@ def _convolve(x: np.ndarray, w: Filters, y: np.ndarray, spec: ConvSpec, m: int, 
     size = max(1, size // UNIT) * UNIT
     columns = WIDEST * lanes(x.dtype)
     spare = max(depth, columns)
-    scratch = aligned((threads(), n * size * (depth + columns) + (n + 1) * spare), x.dtype)
+    scratch = aligned((threads(), n * size * (depth + columns) + (n + 1) * spare + m * m * columns), x.dtype)
     zeros = np.zeros(spare, x.dtype)
     _blocks(
         -(-count // size), x.reshape(-1), y.reshape(-1), gather, count, zeros, filters, channels, outputs, scratch, size, m,
-        lanes(x.dtype), nanoseconds=_nanoseconds(count * n, depth, padded_lanes(outputs, x.dtype)),
+        lanes(x.dtype), epilogue, nanoseconds=_nanoseconds(count * n, depth, padded_lanes(outputs, x.dtype)),
     )  # fmt: skip
 
 
@@ -164,7 +169,7 @@ def _multiply(count, inputs, starts, filters, depth, products, targets, vectors,
 
 
 @parallel
-def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, outputs, scratch, size, m, lanes):
+def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, outputs, scratch, size, m, lanes, epilogue):
     n, first, memory = m + 2, index * size, scratch[worker]
     count = min(size, tiles - first)
     depth, vectors = (channels + lanes - 1) // lanes * lanes, (outputs + lanes - 1) // lanes
@@ -172,6 +177,7 @@ def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, output
     products_at = n * n * size * depth
     half_at = products_at + n * n * size * widest
     waste = at(memory, half_at + n * n * spare)
+    tile = at(memory, half_at + (n * n + 1) * spare)  # one tile of results before they are pooled
     half = at(memory, half_at)
 
     places, halves, quarters, targets = tables()
@@ -184,6 +190,7 @@ def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, output
             at(memory, i * depth), targets,
         )  # fmt: skip
 
+    pixels, windows, _, _ = tables()
     starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
     grid(starts, 1, size, 0, depth)
     vector = 0
@@ -196,6 +203,11 @@ def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, output
             products = at(memory, products_at + e * size * columns)
             _multiply(count, at(memory, e * size * depth), starts, panel, channels, products, ends, step, columns)
         grid(targets, n, n, n * size * columns, size * columns)
+        grid(pixels, m, m, columns, m * columns)  # of the tile, row by row
+        for window in range(m * m // 4):
+            corner = window // (m // 2) * 2 * m + window % (m // 2) * 2
+            for q in range(4):
+                windows[4 * window + q] = pixels[corner + q // 2 * m + q % 2]
         grid(halves, m, n, n * spare, spare)
         grid(quarters, n, m, spare, n * spare)
         width = min(columns, outputs - vector * lanes)
@@ -204,9 +216,22 @@ def _blocks(index, worker, x, y, gather, tiles, zeros, filters, channels, output
                 _map_output(
                     m, at(memory, products_at + i * columns), at(targets, n * b), half, at(halves, m * b), waste, width
                 )  # fmt: skip
+            bias, channel = at(epilogue.bias, vector * lanes), vector * lanes
             _places(places, first + i, gather.row_targets, gather.col_targets, gather.target_image)
+            if len(epilogue.argmax):
+                for a in range(m):
+                    _map_output(m, half, at(quarters, n * a), tile, at(pixels, m * a), waste, width)
+                for window in range(m * m // 4):
+                    place = places[window] + channel
+                    if places[window] >= 0:
+                        pool_rows(
+                            tile, at(windows, 4 * window), bias, epilogue.slope, at(y, place), at(epilogue.argmax, place), width
+                        )
+                continue
             for a in range(m):
-                _map_output(m, half, at(quarters, n * a), at(y, vector * lanes), at(places, m * a), waste, width)
+                _map_output(m, half, at(quarters, n * a), at(y, channel), at(places, m * a), waste, width)
+            if epilogue.active:
+                finish_rows(at(y, channel), at(places, 0), m * m, bias, epilogue.slope, width)
         vector += step
 
 

@@ -154,5 +154,18 @@ def tiles(spec: ConvSpec, m: int, flipped: bool) -> Gather:
     )
 
 
+@lru_cache(maxsize=1024)
+def pooled_tiles(spec: ConvSpec, m: int) -> Gather:
+    """`tiles` of a forward convolution whose results go through a 2x2 max-pool: the targets are the m / 2 windows per axis."""
+    sizes, outputs, per_tile = [size // 2 for size in spec.output], spec.out_channels, m // 2
+    starts = [np.arange(-(-size // m))[:, None] * per_tile + np.arange(per_tile) for size in spec.output]
+    rows, cols = (_within(places, size) for places, size in zip(starts, sizes, strict=True))
+    return tiles(spec, m, False)._replace(
+        row_targets=np.where(rows < 0, PADDING, rows * sizes[1] * outputs),
+        col_targets=np.where(cols < 0, PADDING, cols * outputs),
+        target_image=prod(sizes) * outputs,
+    )
+
+
 def multiply_adds(spec: ConvSpec, batch: int) -> int:
     return batch * prod(spec.output) * prod(spec.weight_shape)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ..tensor import Tensor
+from .fusing import HEADS, fuse
+from .hooks import locate
 from .module import Module
 from .parameter import Parameter
 
@@ -98,8 +100,19 @@ class Sequential(_ListOf):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
-        for module in self._modules.values():
-            input = module(input)
+        modules = list(self._modules.values())
+        i = 0
+        while i < len(modules):
+            taken = 0
+            if type(modules[i]) in HEADS:
+                try:
+                    input, taken = fuse(modules[i : i + 3], input)
+                except Exception as error:
+                    locate(modules[i], error)
+                    raise
+            if not taken:
+                input, taken = modules[i](input), 1
+            i += taken
         return input
 
     def __add__(self, other: Sequential) -> Sequential:

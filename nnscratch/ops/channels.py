@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -16,11 +15,11 @@ import numpy as np
 
 from ..autograd import defvjp, primitive
 from ..backend import array_module
+from ..kernels.channels import long_rows, rows_together, tiled
 from .views import expand, reshape
 
 __all__ = ["channel_affine", "channel_sum"]
 
-LONG_ROW = 2048  # elements: past this an inner loop's start costs nothing
 CHUNK = 1 << 16  # elements that several passes go over while they are in the cache
 
 
@@ -36,34 +35,11 @@ def unrows(matrix: Any, shape: tuple[int, ...]) -> Any:
     return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))
 
 
-@lru_cache(maxsize=1024)
-def _rows_together(positions: int, channels: int) -> int:
-    """The largest divisor of `positions` whose rows together are at most a long row."""
-    most = builtins.min(positions, LONG_ROW // builtins.max(channels, 1))
-    return next((k for k in range(most, 1, -1) if positions % k == 0), 1)
-
-
-def long_rows(matrix: Any) -> Any:
-    """(positions, C) as (positions / k, k C)."""
-    positions, channels = matrix.shape
-    k = _rows_together(positions, channels)
-    return matrix.reshape(positions // k, k * channels)
-
-
 def by_image(x: Any) -> Any:
     """(N, C, *spatial) as (N, positions / k, k C): long rows, none across two images."""
     n, channels, positions = x.shape[0], x.shape[1], prod(x.shape[2:])
-    k = _rows_together(positions, channels)
+    k = rows_together(positions, channels)
     return rows(x).reshape(n, positions // k, k * channels)
-
-
-def tiled(vector: Any, length: int) -> Any:
-    """A (C,) vector repeated to `length`, to meet a long row."""
-    if len(vector) == length:
-        return vector
-    copies = np.empty_like(vector, shape=(length // len(vector), len(vector)))  # np.tile takes ten times as long
-    copies[...] = vector
-    return copies.reshape(length)
 
 
 def column_sums(matrix: Any, channels: int) -> Any:
@@ -90,16 +66,6 @@ def chunks(matrix: Any) -> Iterator[slice]:
 def image_chunks(images: Any) -> Iterator[slice]:
     """`chunks`, for the images of `by_image`."""
     return chunks(images.reshape(len(images), prod(images.shape[1:])))
-
-
-def add_channels(y: Any, b: Any) -> Any:
-    """Add b (C,) to y (N, C, *spatial) in place; returns y."""
-    last = y.transpose(0, *range(2, y.ndim), 1)
-    if last.flags.c_contiguous and y.size:
-        last = long_rows(last.reshape(-1, y.shape[1]))
-        b = tiled(b, last.shape[1])
-    last += b
-    return y
 
 
 @primitive

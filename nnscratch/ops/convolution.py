@@ -14,7 +14,7 @@ from typing import Any
 from .. import kernels
 from ..autograd import defvjp, primitive
 from ..kernels import ConvSpec
-from .channels import add_channels, channel_sum
+from .channels import channel_sum
 from .views import reshape
 
 __all__ = [
@@ -31,15 +31,13 @@ def conv(x, w, b, *, spec):
 
     x (N, C, *spec.input), w spec.weight_shape, b (O,) or None -> (N, O, *spec.output); spec is a kernels.ConvSpec.
     """
-    y = kernels.conv(x, w, spec=spec)
-    return y if b is None else add_channels(y, b)
+    return kernels.conv(x, w, b, spec=spec)
 
 
 @primitive
 def conv_input(g, w, b, *, spec):
     """Transposed convolution: the adjoint of `conv` in x, (N, O, *spec.output), w -> (N, C, *spec.input), plus b (C,) or None."""
-    x = kernels.conv_input(g, w, spec=spec)
-    return x if b is None else add_channels(x, b)
+    return kernels.conv_input(g, w, b, spec=spec)
 
 
 @primitive

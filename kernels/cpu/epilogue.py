@@ -1,0 +1,162 @@
+"""What a convolution does with its results before they leave the cache: bias, (leaky) relu, and a 2x2 max-pool.
+
+y = act(sum + bias),   act(v) = v where v > 0, else slope v        slope 1: nothing, 0: relu
+"""
+
+# An intrinsic names its run-time values in order to type them; the emitted code receives them.
+# ruff: noqa: ARG001
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .launch import parallel
+from .simd import I32, I64, Code, Value, aligned
+
+INT = types.intp
+BYTE = ir.IntType(8)
+
+
+class Epilogue(NamedTuple):
+    """Per result channel a bias; the slope; whether there is anything to do; where a pool's argmax goes (empty: no pool)."""
+
+    bias: np.ndarray
+    slope: np.floating
+    active: bool
+    argmax: np.ndarray
+
+    @staticmethod
+    def of(bias: np.ndarray | None, slope: float, channels: int, dtype: np.dtype, argmax: np.ndarray | None = None) -> "Epilogue":
+        values = np.zeros(channels, dtype) if bias is None else np.require(bias, requirements=["C", "A", "W"])
+        none = np.empty(0, np.uint8)
+        return Epilogue(
+            values, np.dtype(dtype).type(slope), bias is not None or slope != 1, none if argmax is None else argmax.reshape(-1)
+        )
+
+    @staticmethod
+    def none(y: np.ndarray) -> "Epilogue":
+        """Nothing to do to the channels-last results y."""
+        return Epilogue.of(None, 1.0, y.shape[-1], y.dtype)
+
+
+def _act(code: Code, value: Value, slope: Value) -> Value:
+    """slope * value where value <= 0: 0 for a slope of 0, even at minus infinity. NaN stays."""
+    b = code.b
+    flat = b.fcmp_ordered("==", slope, ir.Constant(code.element, 0.0))
+    low = b.select(flat, code.zero, b.fmul(value, code.splat(slope)))
+    return b.select(b.fcmp_ordered("<=", value, code.zero), low, value)
+
+
+@intrinsic
+def finish_rows(typing_context, target, places, count, bias, slope, width):
+    """target[places[i] + c] = act(target[places[i] + c] + bias[c]) for i < count, c < width; negative places are left out."""
+    signature = types.void(target, places, INT, bias, slope, INT)
+
+    def codegen(context, builder, signature, args):
+        target, places, count, bias, slope, width = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+
+        def one_row(i, carried):
+            place = b.load(code.at(places, i))
+            row = code.at(target, place)
+
+            def vector(c, mask):
+                value = b.fadd(code.load(code.at(row, c), mask), code.load(code.at(bias, c), mask))
+                code.store(_act(code, value, slope), code.at(row, c), mask)
+
+            with b.if_then(b.icmp_signed(">=", place, I64(0))):
+                code.vectors_and_tail(width, vector)
+            return carried
+
+        with b.if_then(b.icmp_signed(">", count, I64(0))):
+            code.loop(count, [], one_row)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
+    """y[c] = act(max over q < 4 of source[places[q] + c] + bias[c]), argmax[c] that q, for c < width.
+
+    The first of equals wins, a NaN over everything before it: as `max_tile`.
+    """
+    signature = types.void(source, places, bias, slope, y, argmax, INT)
+
+    def codegen(context, builder, signature, args):
+        source, places, bias, slope, y, argmax, width = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+        rows = [code.at(source, b.load(code.at(places, q))) for q in range(4)]
+        bytes_type = ir.VectorType(BYTE, code.lanes)
+
+        def vector(c, mask):
+            shift = code.load(code.at(bias, c), mask)
+            best, index = None, None
+            for q, row in enumerate(rows):
+                value = b.fadd(code.load(code.at(row, c), mask), shift)
+                here = ir.Constant(bytes_type, [q] * code.lanes)
+                if best is None:
+                    best, index = value, here
+                    continue
+                better = b.fcmp_unordered(">", value, best)  # or either is NaN
+                better = b.and_(better, b.or_(b.fcmp_ordered("ord", best, best), b.fcmp_unordered("uno", value, value)))
+                best, index = b.select(better, value, best), b.select(better, here, index)
+            code.store(_act(code, best, slope), code.at(y, c), mask)
+            address = b.bitcast(code.at(argmax, c), bytes_type.as_pointer())
+            if mask is None:
+                b.store(index, address).align = 1
+            else:
+                store = [bytes_type, address.type, I32, mask.type]
+                function = code._intrinsic(f"masked.store.v{code.lanes}i8.p0", ir.VoidType(), store)
+                b.call(function, [index, address, I32(1), mask])
+
+        code.vectors_and_tail(width, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@parallel
+def _unpool(item, g, y, argmax, gx, slope, height, width, channels):
+    """The gradients of one row of windows, in the places where their maxima were; everything else is 0."""
+    pooled_rows, pooled, relu = height // 2, width // 2, slope == 0
+    rows = (height + 1) // 2
+    n, a = divmod(item, rows)
+    image = gx[n * height * width * channels : (n + 1) * height * width * channels]
+    for dy in range(2):
+        if 2 * a + dy >= height:
+            break
+        if a >= pooled_rows:  # below the last window
+            image[2 * a * width * channels : (2 * a + 1) * width * channels] = 0
+            break
+        for b in range(pooled):
+            start = ((n * pooled_rows + a) * pooled + b) * channels
+            values, outputs, places = (
+                g[start : start + channels],
+                y[start : start + channels],
+                argmax[start : start + channels],
+            )
+            for dx in range(2):
+                place = ((2 * a + dy) * width + 2 * b + dx) * channels
+                target = image[place : place + channels]
+                q = np.uint8(2 * dy + dx)
+                for c in range(channels):
+                    keeps = outputs[c] > 0 or (relu and outputs[c] != outputs[c])
+                    value = values[c] if keeps else slope if relu else values[c] * slope
+                    target[c] = value if places[c] == q else 0
+        if width % 2:
+            place = ((2 * a + dy) * width + width - 1) * channels
+            image[place : place + channels] = 0
+
+
+def unpool(g: np.ndarray, y: np.ndarray, argmax: np.ndarray, size: tuple[int, int], slope: float) -> np.ndarray:
+    """The gradient (N, *size, C) of a convolution's result before act and 2x2 max-pool; all arrays channels-last."""
+    n, channels = len(g), g.shape[-1]
+    gx = aligned((n, *size, channels), g.dtype)
+    if gx.size:
+        flat = g.reshape(-1), y.reshape(-1), argmax.reshape(-1), gx.reshape(-1)
+        _unpool(n * -(-size[0] // 2), *flat, g.dtype.type(slope), *size, channels, nanoseconds=gx.size / 2)
+    return gx

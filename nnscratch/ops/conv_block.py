@@ -1,0 +1,43 @@
+"""A convolution with what usually follows it as one op: bias, (leaky) relu and a 2x2 max-pool.
+
+    y = pool(act(conv(x, w) + b))        act(v) = v where v > 0, else slope v;   pool: 2x2 max-pool at stride 2, or nothing
+
+The fused forward finishes each block of results while it is in the cache; of a pooled one, which is the largest array of most
+networks, only the maxima and their places (one byte each) ever reach memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import kernels
+from ..autograd import fused
+from ..kernels.channels import unfinish
+from .activation import leaky_relu, relu
+from .channels import channel_sum
+from .convolution import conv
+from .pool import max_pool2d
+
+
+def _definition(x, w, b, *, spec, slope, pool):
+    y = conv(x, w, b, spec=spec)
+    if slope != 1:
+        y = relu(y) if slope == 0 else leaky_relu(y, slope)
+    return max_pool2d(y, 2) if pool else y
+
+
+@fused(_definition)
+def conv_block(x, w, b, *, spec, slope, pool):
+    """x (N, C, *spec.input), w spec.weight_shape, b (O,) or None -> (N, O, *spec.output), halved by `pool`; 0 <= slope <= 1."""
+    if pool:
+        return kernels.conv_pool(x, w, b, spec=spec, slope=slope)
+    return kernels.conv(x, w, b, spec=spec, slope=slope), None
+
+
+@conv_block.backward
+def _(g, y, argmax, needs, x, w, _b, *, spec, slope, pool) -> Any:
+    total = unfinish(g, y, slope) if needs[2] or not pool else None
+    g = kernels.unpool(g, y, argmax, spec=spec, slope=slope) if pool else total
+    gx = kernels.conv_input(g, w, spec=spec) if needs[0] else None
+    gw = kernels.conv_weight(x, g, spec=spec) if needs[1] else None
+    return gx, gw, channel_sum(total) if needs[2] else None
