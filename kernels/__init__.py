@@ -1,7 +1,7 @@
 """Convolutions and pools on arrays: one signature for every implementation, which is picked per call.
 
     conv(x, w, *, spec) -> y                        conv_input(g, w, *, spec) -> gx     conv_weight(x, g, *, spec) -> gw
-    conv_pool(x, w, bias, *, spec) -> y, argmax     unpool(g, y, argmax, *, spec) -> gx
+    conv_pool(x, w, bias, *, spec) -> y, argmax     unpool(g, y, argmax, *, spec) -> gx, gb
     max_pool(x, *, spec) -> y, indices              gather(x, indices, *, spec)         scatter(g, indices, *, spec)
     avg_pool(x, *, spec) -> y                       avg_pool_input(g, *, spec) -> gx
     unfold(x, *, spec) -> cols                      fold(cols, *, spec) -> x
@@ -188,13 +188,15 @@ def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, 
     return _pick("conv_pool", x, spec)(x, w, bias, spec=spec, slope=slope)
 
 
-def unpool(g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0) -> Array:
-    """The gradient (N, O, *output) of what `conv_pool` pooled, without its bias: g act'(y) at the maxima, 0 elsewhere."""
+def unpool(
+    g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0, bias: bool = False
+) -> tuple[Array, Array | None]:
+    """(gradient (N, O, *output) of what `conv_pool` pooled: g act'(y) at the maxima, 0 elsewhere; with `bias` the bias's)."""
     _expect("unpool", "g", g, argmax.shape)
     _expect("unpool", "y", y, argmax.shape)
     if _pick("conv", g, spec).__module__ != _COMPILED:
-        return unpool_2x2(g, y, argmax, spec, slope)
-    return _pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope)
+        return unpool_2x2(g, y, argmax, spec, slope, bias)
+    return _pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope, bias=bias)
 
 
 def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from .arrays import Array, array_module
+from .arrays import Array, array_module, channels_last
 from .select import select
 from .spec import ConvSpec
 
@@ -79,11 +79,34 @@ def pool_2x2(y: Array) -> tuple[Array, Array]:
     return best, argmax
 
 
-def unpool_2x2(g: Array, y: Array, argmax: Array, spec: ConvSpec, slope: float) -> Array:
-    """The gradient (N, C, *spec.output) of `pool_2x2(finish(...))`, y being its result: g act'(y) at the maxima, else 0."""
+def rows(x: Array) -> Array:
+    """(N, C, *spatial) as a contiguous (positions, C): a view of channels-last memory, a copy of any other."""
+    return channels_last(x).reshape(x.size // max(x.shape[1], 1), x.shape[1])
+
+
+def fold(total: Array, channels: int) -> Array:
+    """What was summed in long rows, per channel."""
+    return total if len(total) == channels else np.add.reduce(total.reshape(-1, channels), axis=0)
+
+
+def column_sums(matrix: Array, channels: int) -> Array:
+    """Sums over the positions of a matrix of long rows: (channels,)."""
+    return fold(np.add.reduce(matrix, axis=0), channels)
+
+
+def channel_sum(x: Array) -> Array:
+    """Sum over all axes but the second: (N, C, *spatial) -> (C,)."""
+    return column_sums(long_rows(rows(x)), x.shape[1])
+
+
+def unpool_2x2(g: Array, y: Array, argmax: Array, spec: ConvSpec, slope: float, bias: bool = False) -> tuple[Array, Array | None]:
+    """(gradient (N, C, *spec.output) of `pool_2x2(finish(...))`, y being its result, and its sum per channel if `bias`).
+
+    It is g act'(y) at the maxima, 0 elsewhere.
+    """
     gx = array_module(g).zeros((len(g), *spec.output, g.shape[1]), g.dtype).transpose(0, 3, 1, 2)
     g = unfinish(g, y, slope)
     height, width = (size // 2 * 2 for size in spec.output)
     for q in range(4):
         gx[:, :, q // 2 : height : 2, q % 2 : width : 2] = np.where(argmax == q, g, 0)
-    return gx
+    return gx, channel_sum(g) if bias else None

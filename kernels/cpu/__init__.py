@@ -54,11 +54,13 @@ def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, 
     return np.moveaxis(y, -1, 1), np.moveaxis(argmax, -1, 1)
 
 
-def unpool(g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0) -> Array:
+def unpool(
+    g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0, bias: bool = False
+) -> tuple[Array, Array | None]:
     if not supports(g, y) or spec.rank != 2:
-        return unpool_2x2(g, y, argmax, spec, slope)
-    gx = epilogues.unpool(operand(g), operand(y), operand(argmax), (spec.output[0], spec.output[1]), slope)
-    return np.moveaxis(gx, -1, 1)
+        return unpool_2x2(g, y, argmax, spec, slope, bias)
+    gx, gb = epilogues.unpool(operand(g), operand(y), operand(argmax), (spec.output[0], spec.output[1]), slope, bias)
+    return np.moveaxis(gx, -1, 1), gb
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:

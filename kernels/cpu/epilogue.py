@@ -120,43 +120,42 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
 
 
 @parallel
-def _unpool(item, g, y, argmax, gx, slope, height, width, channels):
-    """The gradients of one row of windows, in the places where their maxima were; everything else is 0."""
-    pooled_rows, pooled, relu = height // 2, width // 2, slope == 0
-    rows = (height + 1) // 2
+def _unpool(item, g, y, argmax, gx, sums, slope, height, width, channels):
+    """The gradients of one row of windows in the places of their maxima, else 0; and, where `sums` has room, their sums."""
+    windows, rows, relu = width // 2, (height + 1) // 2, slope == 0
     n, a = divmod(item, rows)
-    image = gx[n * height * width * channels : (n + 1) * height * width * channels]
-    for dy in range(2):
-        if 2 * a + dy >= height:
-            break
-        if a >= pooled_rows:  # below the last window
-            image[2 * a * width * channels : (2 * a + 1) * width * channels] = 0
-            break
-        for b in range(pooled):
-            start = ((n * pooled_rows + a) * pooled + b) * channels
-            values, outputs, places = (
-                g[start : start + channels],
-                y[start : start + channels],
-                argmax[start : start + channels],
-            )
-            for dx in range(2):
-                place = ((2 * a + dy) * width + 2 * b + dx) * channels
-                target = image[place : place + channels]
-                q = np.uint8(2 * dy + dx)
-                for c in range(channels):
-                    keeps = outputs[c] > 0 or (relu and outputs[c] != outputs[c])
-                    value = values[c] if keeps else slope if relu else values[c] * slope
-                    target[c] = value if places[c] == q else 0
-        if width % 2:
-            place = ((2 * a + dy) * width + width - 1) * channels
-            image[place : place + channels] = 0
+    top = (n * height + 2 * a) * width * channels
+    if 2 * a + 1 == height:  # below the last window
+        gx[top : top + width * channels] = 0
+        return
+    flowing, total = np.empty(channels, g.dtype), np.zeros(channels, g.dtype)
+    for b in range(windows):
+        start = ((n * (height // 2) + a) * windows + b) * channels
+        values, outputs, places = g[start : start + channels], y[start : start + channels], argmax[start : start + channels]
+        for c in range(channels):
+            keeps = outputs[c] > 0 or (relu and outputs[c] != outputs[c])
+            flowing[c] = values[c] if keeps else slope if relu else values[c] * slope
+            total[c] += flowing[c]
+        for q in range(4):
+            place = top + (q // 2 * width + 2 * b + q % 2) * channels
+            target, here = gx[place : place + channels], np.uint8(q)
+            for c in range(channels):
+                target[c] = flowing[c] if places[c] == here else 0
+    if width % 2:
+        for place in (top + (width - 1) * channels, top + (2 * width - 1) * channels):
+            gx[place : place + channels] = 0
+    if len(sums):
+        sums[item * channels : (item + 1) * channels] = total
 
 
-def unpool(g: np.ndarray, y: np.ndarray, argmax: np.ndarray, size: tuple[int, int], slope: float) -> np.ndarray:
-    """The gradient (N, *size, C) of a convolution's result before act and 2x2 max-pool; all arrays channels-last."""
-    n, channels = len(g), g.shape[-1]
+def unpool(
+    g: np.ndarray, y: np.ndarray, argmax: np.ndarray, size: tuple[int, int], slope: float, bias: bool
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(gradient (N, *size, C) of a convolution's result before act and 2x2 max-pool, its sum per channel if `bias`)."""
+    n, channels, rows = len(g), g.shape[-1], -(-size[0] // 2)
     gx = aligned((n, *size, channels), g.dtype)
+    sums = np.zeros((n * rows if bias else 0, channels), g.dtype)
     if gx.size:
-        flat = g.reshape(-1), y.reshape(-1), argmax.reshape(-1), gx.reshape(-1)
-        _unpool(n * -(-size[0] // 2), *flat, g.dtype.type(slope), *size, channels, nanoseconds=gx.size / 2)
-    return gx
+        flat = g.reshape(-1), y.reshape(-1), argmax.reshape(-1), gx.reshape(-1), sums.reshape(-1)
+        _unpool(n * rows, *flat, g.dtype.type(slope), *size, channels, nanoseconds=gx.size / 2)
+    return gx, sums.sum(0) if bias else None

@@ -13,9 +13,10 @@ import numpy as np
 
 from .. import backend
 from ..autograd import fused, mark_written
+from ..kernels.channels import column_sums, long_rows, rows, tiled
 from ..tensor import array_of
 from .arithmetic import astype, clone
-from .channels import channel_affine, chunks, column_dots, column_sums, long_rows, rows, tiled, unrows
+from .channels import channel_affine, chunks, column_dots, unrows
 from .powers import rsqrt
 from .reduce import mean
 from .views import reshape

@@ -13,20 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from .. import kernels
 from ..autograd import defvjp, primitive
-from ..backend import array_module
-from ..kernels.channels import long_rows, rows_together, tiled
+from ..kernels.channels import fold, long_rows, rows, rows_together, tiled
 from .views import expand, reshape
 
 __all__ = ["channel_affine", "channel_sum"]
 
 CHUNK = 1 << 16  # elements that several passes go over while they are in the cache
-
-
-def rows(x: Any) -> Any:
-    """(N, C, *spatial) as a contiguous (positions, C): a view of channels-last memory, a copy of any other."""
-    last = x.transpose(0, *range(2, x.ndim), 1)
-    return array_module(x).ascontiguousarray(last).reshape(x.size // builtins.max(x.shape[1], 1), x.shape[1])
 
 
 def unrows(matrix: Any, shape: tuple[int, ...]) -> Any:
@@ -42,18 +36,9 @@ def by_image(x: Any) -> Any:
     return rows(x).reshape(n, positions // k, k * channels)
 
 
-def column_sums(matrix: Any, channels: int) -> Any:
-    """Sums over the positions of a matrix of long rows: (channels,)."""
-    return _fold(np.add.reduce(matrix, axis=0), channels)
-
-
 def column_dots(a: Any, b: Any, channels: int) -> Any:
     """Sums over the positions of the product of two matrices of long rows: (channels,)."""
-    return _fold(np.einsum("ij,ij->j", a, b), channels)
-
-
-def _fold(total: Any, channels: int) -> Any:
-    return total if len(total) == channels else np.add.reduce(total.reshape(-1, channels), axis=0)
+    return fold(np.einsum("ij,ij->j", a, b), channels)
 
 
 def chunks(matrix: Any) -> Iterator[slice]:
@@ -73,7 +58,7 @@ def channel_sum(x):
     """Sum over all axes but the second: (N, C, *spatial) -> (C,)."""
     if x.dtype == np.float16:  # its running sums would overflow
         return channel_sum(x.astype(np.float32)).astype(x.dtype)
-    return column_sums(long_rows(rows(x)), x.shape[1])
+    return kernels.channels.channel_sum(x)
 
 
 defvjp(channel_sum, lambda g, _y, _x: expand(reshape(g, (-1, *(1,) * (_x.ndim - 2))), _x.shape))

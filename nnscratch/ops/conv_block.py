@@ -12,9 +12,8 @@ from typing import Any
 
 from .. import kernels
 from ..autograd import fused
-from ..kernels.channels import unfinish
+from ..kernels.channels import channel_sum, unfinish
 from .activation import leaky_relu, relu
-from .channels import channel_sum
 from .convolution import conv
 from .pool import max_pool2d
 
@@ -36,8 +35,11 @@ def conv_block(x, w, b, *, spec, slope, pool):
 
 @conv_block.backward
 def _(g, y, argmax, needs, x, w, _b, *, spec, slope, pool) -> Any:
-    total = unfinish(g, y, slope) if needs[2] or not pool else None
-    g = kernels.unpool(g, y, argmax, spec=spec, slope=slope) if pool else total
+    if pool:
+        g, gb = kernels.unpool(g, y, argmax, spec=spec, slope=slope, bias=needs[2])
+    else:
+        g = unfinish(g, y, slope)
+        gb = channel_sum(g) if needs[2] else None
     gx = kernels.conv_input(g, w, spec=spec) if needs[0] else None
     gw = kernels.conv_weight(x, g, spec=spec) if needs[1] else None
-    return gx, gw, channel_sum(total) if needs[2] else None
+    return gx, gw, gb

@@ -15,11 +15,12 @@ import numpy as np
 
 from ..autograd import fused
 from ..backend import array_module
+from ..kernels.channels import column_sums, tiled
 from ..tensor import array_of
 from .arithmetic import astype
 from .arrange import pad
 from .batchnorm import batch_norm, check_affine, move_towards
-from .channels import by_image, column_dots, column_sums, image_chunks, tiled, unrows
+from .channels import by_image, column_dots, image_chunks, unrows
 from .compare import clamp_min
 from .powers import pow, rsqrt
 from .reduce import mean, var_mean, vector_norm

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from nnscratch.kernels.channels import rows_together
 from support import against_torch, check_grads, rand
 
 import nnscratch as nns
 from nnscratch.ops.batchnorm import _batch_norm, batch_norm
-from nnscratch.ops.channels import _rows_together, channel_affine, channel_sum
+from nnscratch.ops.channels import channel_affine, channel_sum
 
 SHAPES = [(5, 3), (2, 3, 4), (3, 4, 2, 5), (2, 2, 3, 2, 2)]
 
@@ -137,11 +138,11 @@ def test_chunks_of_rows_change_nothing(monkeypatch):
 
     whole = everything()
     monkeypatch.setattr("nnscratch.ops.channels.CHUNK", 90)
-    monkeypatch.setattr("nnscratch.ops.channels.LONG_ROW", 20)
-    _rows_together.cache_clear()
+    monkeypatch.setattr("nnscratch.kernels.channels.LONG_ROW", 20)
+    rows_together.cache_clear()
     for a, b in zip(everything(), whole):
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-12, atol=1e-13)
-    _rows_together.cache_clear()
+    rows_together.cache_clear()
 
 
 def test_running_statistics_are_written_not_recorded():
