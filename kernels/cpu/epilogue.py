@@ -14,10 +14,9 @@ from numba import types
 from numba.extending import intrinsic
 
 from .launch import parallel
-from .simd import I32, I64, Code, Value, aligned
+from .simd import I64, Code, Value, aligned, at
 
 INT = types.intp
-BYTE = ir.IntType(8)
 
 
 class Epilogue(NamedTuple):
@@ -90,7 +89,7 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
         source, places, bias, slope, y, argmax, width = args
         code, b = Code(context, builder, signature.args[0].dtype), builder
         rows = [code.at(source, b.load(code.at(places, q))) for q in range(4)]
-        bytes_type = ir.VectorType(BYTE, code.lanes)
+        bytes_type = ir.VectorType(ir.IntType(8), code.lanes)
 
         def vector(c, mask):
             shift = code.load(code.at(bias, c), mask)
@@ -105,15 +104,47 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
                 better = b.and_(better, b.or_(b.fcmp_ordered("ord", best, best), b.fcmp_unordered("uno", value, value)))
                 best, index = b.select(better, value, best), b.select(better, here, index)
             code.store(_act(code, best, slope), code.at(y, c), mask)
-            address = b.bitcast(code.at(argmax, c), bytes_type.as_pointer())
-            if mask is None:
-                b.store(index, address).align = 1
-            else:
-                store = [bytes_type, address.type, I32, mask.type]
-                function = code._intrinsic(f"masked.store.v{code.lanes}i8.p0", ir.VoidType(), store)
-                b.call(function, [index, address, I32(1), mask])
+            code.store_bytes(index, code.at(argmax, c), mask)
 
         code.vectors_and_tail(width, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def unpool_row(typing_context, g, y, argmax, gx, total, slope, relu, windows, channels, row):
+    """One row of windows: gx = g act'(y) at the maxima, 0 in the other three places; total += g act'(y)."""
+    signature = types.void(g, y, argmax, gx, total, slope, types.boolean, INT, INT, INT)
+
+    def codegen(context, builder, signature, args):
+        g, y, argmax, gx, total, slope, relu, windows, channels, row = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+        factor, keeps_nan = code.splat(slope), code.splat_bit(relu)
+
+        def window(i, carried):
+            start = b.mul(i, channels)
+            corner = b.shl(start, I64(1))
+            corners = [corner, b.add(corner, channels), b.add(corner, row), b.add(b.add(corner, row), channels)]
+
+            def vector(c, mask):
+                value, output = (code.load(code.at(pointer, start, c), mask) for pointer in (g, y))
+                keeps = b.fcmp_ordered(">", output, code.zero)
+                keeps = b.or_(keeps, b.and_(keeps_nan, b.fcmp_unordered("uno", output, output)))
+                low = b.select(keeps_nan, code.zero, b.fmul(value, factor))  # relu: 0 even of an infinity
+                value = b.select(keeps, value, low)
+                place = code.at(total, c)
+                code.store(b.fadd(code.load(place, mask), value), place, mask)
+                where = code.load_bytes(code.at(argmax, start, c), mask)
+                for q, target in enumerate(corners):
+                    here = b.icmp_unsigned("==", where, ir.Constant(where.type, [q] * code.lanes))
+                    code.store(b.select(here, value, code.zero), code.at(gx, target, c), mask)
+
+            code.vectors_and_tail(channels, vector)
+            return carried
+
+        with b.if_then(b.icmp_signed(">", windows, I64(0))):
+            code.loop(windows, [], window)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -128,19 +159,10 @@ def _unpool(item, g, y, argmax, gx, sums, slope, height, width, channels):
     if 2 * a + 1 == height:  # below the last window
         gx[top : top + width * channels] = 0
         return
-    flowing, total = np.empty(channels, g.dtype), np.zeros(channels, g.dtype)
-    for b in range(windows):
-        start = ((n * (height // 2) + a) * windows + b) * channels
-        values, outputs, places = g[start : start + channels], y[start : start + channels], argmax[start : start + channels]
-        for c in range(channels):
-            keeps = outputs[c] > 0 or (relu and outputs[c] != outputs[c])
-            flowing[c] = values[c] if keeps else slope if relu else values[c] * slope
-            total[c] += flowing[c]
-        for q in range(4):
-            place = top + (q // 2 * width + 2 * b + q % 2) * channels
-            target, here = gx[place : place + channels], np.uint8(q)
-            for c in range(channels):
-                target[c] = flowing[c] if places[c] == here else 0
+    total, start = np.zeros(channels, g.dtype), (n * (height // 2) + a) * windows * channels
+    unpool_row(
+        at(g, start), at(y, start), at(argmax, start), at(gx, top), at(total, 0), slope, relu, windows, channels, width * channels
+    )
     if width % 2:
         for place in (top + (width - 1) * channels, top + (2 * width - 1) * channels):
             gx[place : place + channels] = 0

@@ -97,6 +97,12 @@ class Code:
         first = self.b.insert_element(undefined, scalar, I32(0))
         return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
 
+    def splat_bit(self, bit: Value) -> Value:
+        """A mask of lanes that all have this bit."""
+        undefined = ir.Constant(ir.VectorType(I1, self.lanes), ir.Undefined)
+        first = self.b.insert_element(undefined, self.b.trunc(bit, I1) if bit.type != I1 else bit, I32(0))
+        return self.b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes))
+
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         return self.b.call(self._intrinsic(f"fmuladd.{self.suffix}", self.type, [self.type] * 3), [a, b, c])
 
@@ -141,6 +147,26 @@ class Code:
         arguments = [value.type, address.type, I32, mask.type]
         function = self._intrinsic(f"masked.store.v{self.lanes}i64.p0", ir.VoidType(), arguments)
         self.b.call(function, [value, address, I32(8), mask])
+
+    def load_bytes(self, pointer: Value, mask: Value | None = None) -> Value:
+        """Load as many bytes as there are lanes."""
+        kind = ir.VectorType(ir.IntType(8), self.lanes)
+        address = self.b.bitcast(pointer, kind.as_pointer())
+        if mask is None:
+            value = self.b.load(address)
+            value.align = 1
+            return value
+        function = self._intrinsic(f"masked.load.v{self.lanes}i8.p0", kind, [address.type, I32, mask.type, kind])
+        return self.b.call(function, [address, I32(1), mask, ir.Constant(kind, [0] * self.lanes)])
+
+    def store_bytes(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
+        """Store as many bytes as there are lanes."""
+        address = self.b.bitcast(pointer, value.type.as_pointer())
+        if mask is None:
+            self.b.store(value, address).align = 1
+            return
+        function = self._intrinsic(f"masked.store.v{self.lanes}i8.p0", ir.VoidType(), [value.type, address.type, I32, mask.type])
+        self.b.call(function, [value, address, I32(1), mask])
 
     def loop(self, trips: Value, carried: list[Value], body: Callable[[Value, list[Value]], list[Value]]) -> list[Value]:
         """for i in range(trips): carried = body(i, carried); at least one trip."""
