@@ -1,4 +1,4 @@
-"""Runs of layers in a Sequential that one op computes faster: Conv2d, then ReLU or LeakyReLU, then MaxPool2d(2).
+"""Runs of layers in a Sequential that one op computes faster: a convolution, then ReLU or LeakyReLU, then MaxPool2d(2).
 
 The result is the layers' own up to rounding, and so are its derivatives of any order. Layers with hooks, layers that are not
 exactly of these classes, small inputs, and everything while single ops are watched (anomaly mode, checkpoints, gradient checks)
@@ -7,40 +7,68 @@ run one by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import kernels
 from ..autograd.modes import observers
 from ..kernels import ConvSpec
-from ..ops.conv_block import conv_block
+from ..ops.conv_block import conv_block, conv_transpose_block
 from ..tensor import Tensor
 from .activation import LeakyReLU, ReLU
-from .conv import Conv2d
+from .conv import Conv2d, ConvTranspose2d
 from .module import Module
 from .pool import MaxPool2d
-
-HEADS = (Conv2d,)
 
 
 def fuse(modules: Sequence[Module], x: Any) -> tuple[Any, int]:
     """(y, n): the result of the first n of `modules`, the first of which is one of HEADS, on x; n is 0 where nothing fuses."""
-    conv: Any = modules[0]
-    if not isinstance(x, Tensor) or x.ndim != 4 or observers or not _plain(conv) or conv.padding_mode != "zeros":
+    head = modules[0]
+    if not isinstance(x, Tensor) or observers or not _plain(head):
         return x, 0
-    slope, taken = _slope(modules[1]) if len(modules) > 1 else None, 2
-    if slope is None:
-        slope, taken = 1.0, 1
-    pool = slope in (0.0, 1.0) and len(modules) > taken and _pools_by_two(modules[taken])
+    return HEADS[type(head)](head, modules[1:], x)
+
+
+def _conv(conv: Conv2d, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    slope, taken = _activation(following)
+    pool = slope in (0.0, 1.0) and len(following) > taken and _pools_by_two(following[taken])
     taken += pool
-    w, b = conv.weight, conv.bias
-    if taken == 1 or x.dtype != w.dtype or (b is not None and b.dtype != x.dtype) or x.shape[1] != conv.in_channels:
+    if not taken or conv.padding_mode != "zeros" or not _fits(conv, x):
         return x, 0
     geometry = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
-    spec = ConvSpec.of(x.shape, w.shape, **geometry)
+    spec = ConvSpec.of(x.shape, conv.weight.shape, **geometry)
     if not kernels.is_compiled("conv", x.data, spec) or (pool and min(spec.output) < 2):
         return x, 0
-    return conv_block(x, w, b, spec=spec, slope=slope, pool=pool), taken
+    return conv_block(x, conv.weight, conv.bias, spec=spec, slope=slope, pool=pool), 1 + taken
+
+
+def _conv_transpose(conv: ConvTranspose2d, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    slope, taken = _activation(following)
+    if not taken or not _fits(conv, x):
+        return x, 0
+    geometry = {"stride": conv.stride, "padding": conv.padding, "output_padding": conv.output_padding}
+    spec = ConvSpec.transposed(x.shape, conv.weight.shape, **geometry, dilation=conv.dilation, groups=conv.groups)
+    if not kernels.is_compiled("conv_input", x.data, spec):
+        return x, 0
+    return conv_transpose_block(x, conv.weight, conv.bias, spec=spec, slope=slope), 1 + taken
+
+
+HEADS: dict[type, Callable[[Any, Sequence[Module], Tensor], tuple[Any, int]]] = {
+    Conv2d: _conv,
+    ConvTranspose2d: _conv_transpose,
+}
+
+
+def _fits(conv: Any, x: Tensor) -> bool:
+    """Whether nothing is wrong that the layer itself would say better."""
+    w, b = conv.weight, conv.bias
+    return x.ndim == 4 and x.dtype == w.dtype and (b is None or b.dtype == x.dtype) and x.shape[1] == conv.in_channels
+
+
+def _activation(following: Sequence[Module]) -> tuple[float, int]:
+    """(slope, 1) of a ReLU or LeakyReLU that comes first, (1.0, 0) where none does."""
+    slope = _slope(following[0]) if following else None
+    return (1.0, 0) if slope is None else (slope, 1)
 
 
 def _plain(module: Module) -> bool:

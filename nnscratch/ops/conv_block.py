@@ -1,4 +1,4 @@
-"""A convolution with what usually follows it as one op: bias, (leaky) relu and a 2x2 max-pool.
+"""A convolution, or a transposed one, with what usually follows it as one op: bias, (leaky) relu and a 2x2 max-pool.
 
     y = pool(act(conv(x, w) + b))        act(v) = v where v > 0, else slope v;   pool: 2x2 max-pool at stride 2, or nothing
 
@@ -14,14 +14,16 @@ from .. import kernels
 from ..autograd import fused
 from ..kernels.channels import channel_sum, unfinish
 from .activation import leaky_relu, relu
-from .convolution import conv
+from .convolution import conv, conv_input
 from .pool import max_pool2d
 
 
+def _act(y, slope):
+    return y if slope == 1 else relu(y) if slope == 0 else leaky_relu(y, slope)
+
+
 def _definition(x, w, b, *, spec, slope, pool):
-    y = conv(x, w, b, spec=spec)
-    if slope != 1:
-        y = relu(y) if slope == 0 else leaky_relu(y, slope)
+    y = _act(conv(x, w, b, spec=spec), slope)
     return max_pool2d(y, 2) if pool else y
 
 
@@ -43,3 +45,17 @@ def _(g, y, argmax, needs, x, w, _b, *, spec, slope, pool) -> Any:
     gx = kernels.conv_input(g, w, spec=spec) if needs[0] else None
     gw = kernels.conv_weight(x, g, spec=spec) if needs[1] else None
     return gx, gw, gb
+
+
+@fused(lambda x, w, b, *, spec, slope: _act(conv_input(x, w, b, spec=spec), slope))
+def conv_transpose_block(x, w, b, *, spec, slope):
+    """x (N, O, *spec.output), w spec.weight_shape, b (C,) or None -> act(transposed convolution + b), (N, C, *spec.input)."""
+    return kernels.conv_input(x, w, b, spec=spec, slope=slope), None
+
+
+@conv_transpose_block.backward
+def _(g, y, _residuals, needs, x, w, _b, *, spec, slope) -> Any:
+    g = unfinish(g, y, slope)
+    gx = kernels.conv(g, w, spec=spec) if needs[0] else None
+    gw = kernels.conv_weight(g, x, spec=spec) if needs[1] else None
+    return gx, gw, channel_sum(g) if needs[2] else None

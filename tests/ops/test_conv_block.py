@@ -9,7 +9,7 @@ from nnscratch.kernels import ConvSpec
 import nnscratch as nns
 from nnscratch import kernels, nn
 from nnscratch.nn import functional as F
-from nnscratch.ops.conv_block import conv_block
+from nnscratch.ops.conv_block import conv_block, conv_transpose_block
 
 IMPLEMENTATIONS = [name for name in ("cpu", "im2col") if name in kernels.available()]
 GEOMETRIES = [
@@ -73,6 +73,28 @@ def test_second_derivatives(pool, implementation):
 
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+@pytest.mark.parametrize("slope", [1.0, 0.0, 0.2])
+@pytest.mark.parametrize("options", [{"padding": 1}, {"stride": 2, "padding": 1, "output_padding": 1}, {"stride": 3}], ids=str)
+def test_transposed(options, slope, implementation):
+    x, w, _ = (nns.tensor(a, requires_grad=True) for a in arrays((2, 6, 5, 4), (6, 10, 3, 3), np.float64))
+    b = nns.tensor(np.random.default_rng(2).standard_normal(10), requires_grad=True)
+    spec = ConvSpec.transposed(x.shape, w.shape, **options)
+    with kernels.use(implementation):
+        y = conv_transpose_block(x, w, b, spec=spec, slope=slope)
+        g = np.random.default_rng(1).standard_normal(y.shape)
+        actual = nns.grad(y, [x, w, b], g, retain_graph=True)
+        (gx,) = nns.grad((y**2).sum(), [x], create_graph=True)
+        actual += nns.grad((gx**2).sum(), [x, w, b])
+    z = conv_transpose_block.definition(x, w, b, spec=spec, slope=slope)
+    expected = nns.grad(z, [x, w, b], g, retain_graph=True)
+    (gx,) = nns.grad((z**2).sum(), [x], create_graph=True)
+    expected += nns.grad((gx**2).sum(), [x, w, b])
+    np.testing.assert_allclose(y.detach().numpy(), z.detach().numpy(), rtol=1e-12, atol=1e-11)
+    for one, other in zip(actual, expected):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 @pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
 def test_nan_and_infinities_as_in_the_definition(slope, implementation):
     x = np.zeros((1, 1, 4, 6), np.float32)
@@ -108,7 +130,8 @@ needs_compiled = pytest.mark.skipif("cpu" not in kernels.available(), reason="wi
 def network():
     nns.manual_seed(0)
     layers = [nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 24, 3), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Conv2d(24, 8, 3), nn.MaxPool2d(2), nn.Flatten())
+    up = [nn.ConvTranspose2d(8, 12, 4, stride=2, padding=1), nn.ReLU(), nn.ConvTranspose2d(12, 3, 2, stride=2), nn.LeakyReLU(0.1)]
+    return nn.Sequential(*layers, nn.Conv2d(24, 8, 3), nn.MaxPool2d(2), *up)
 
 
 def ops_of(y):
@@ -124,7 +147,7 @@ def ops_of(y):
 def test_sequential_fuses_and_computes_the_same():
     net, x = network(), nns.tensor(np.random.default_rng(0).standard_normal((16, 3, 32, 32)).astype(np.float32))
     fused = net(x)
-    assert ops_of(fused).count("conv_block") == 3
+    assert [ops_of(fused).count(name) for name in ("conv_block", "conv_transpose_block")] == [3, 2]
     one_by_one = x
     for layer in net:
         one_by_one = layer(one_by_one)
