@@ -13,6 +13,7 @@ import numpy as np
 
 from ..precision import strict
 from ..spec import ConvSpec
+from . import conv_dense
 from .geometry import multiply_adds
 
 LANES = 16  # of the machine measured
@@ -46,12 +47,14 @@ def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = np.float32) -> str:
     for function in ("conv", "conv_input", "conv_weight"):
         name, reason, costs = choose(function, batch, spec, dtype)
         times = ", ".join(f"{other} {cost:.0f} us" for other, cost in costs.items())
-        lines.append(f"{function}: {name} ({reason}; estimates: {times})")
+        lines.append(f"{function}: {name} ({reason}{'; estimates: ' if times else ''}{times})")
     return "\n".join(lines)
 
 
 @lru_cache(maxsize=4096)
 def _choose(function: str, batch: int, spec: ConvSpec, dtype: np.dtype, exact: bool) -> Choice:
+    if conv_dense.applies(spec):
+        return Choice("dense", "the kernel covers the whole input: a matrix product", {})
     costs = {"direct": _direct(function, batch, spec) / 1e3}
     obstacle = _obstacle(spec, dtype, exact)
     if obstacle is None:

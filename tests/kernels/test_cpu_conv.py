@@ -203,3 +203,18 @@ def test_other_types_go_to_numpy(dtype):
         np.testing.assert_array_equal(getattr(cpu, function)(a, b, spec=spec), getattr(im2col, function)(a, b, spec=spec))
     mixed = cpu.conv(x.astype(np.float32), w.astype(np.float64), spec=spec)
     assert mixed.dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("batch", "outputs"), [(3, 5), (1, 1), (0, 2)])
+def test_a_kernel_as_large_as_the_input_is_a_product(batch, outputs, dtype):
+    case = conv_case((batch, 7, 4, 3), (outputs, 7, 4, 3))
+    assert "matrix product" in cpu.explain(case.spec)
+    bias = np.arange(7, dtype=dtype)
+    for function, (a, b) in operands(case).items():
+        a, b = a.astype(dtype), b.astype(dtype)
+        expected = getattr(im2col, function)(a.astype(np.float64), b.astype(np.float64), spec=case.spec)
+        np.testing.assert_allclose(getattr(cpu, function)(a, b, spec=case.spec), expected, rtol=1e-4, atol=1e-4)
+    expected = im2col.conv_input(case.g, case.w, spec=case.spec) + bias[:, None, None]
+    actual = cpu.conv_input(case.g.astype(dtype), case.w.astype(dtype), bias, spec=case.spec, slope=0.0)
+    np.testing.assert_allclose(actual, np.maximum(expected, 0), rtol=1e-4, atol=1e-4)
