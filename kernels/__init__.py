@@ -13,6 +13,7 @@ An implementation is a module with some or all of these functions and a line in 
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import cache
@@ -122,6 +123,9 @@ def _module(name: str) -> ModuleType | None:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(__name__):
             raise
+        return None
+    except ImportError as error:  # such as a Numba that does not fit the installed NumPy
+        warnings.warn(f"the kernel implementation {name!r} is left out: {error}", RuntimeWarning, stacklevel=2)
         return None
 
 

@@ -8,6 +8,9 @@ from typing import Any
 import numba  # without it this implementation does not exist
 import numpy as np
 
+if numba.config.DISABLE_JIT:
+    raise ModuleNotFoundError("the kernels need Numba's compiler, which NUMBA_DISABLE_JIT turns off", name="numba")
+
 from .. import im2col
 from ..arrays import Array
 from ..channels import finish, pool_2x2, unpool_2x2

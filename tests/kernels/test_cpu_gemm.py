@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 numba = pytest.importorskip("numba")
+pytest.importorskip("nnscratch.kernels.cpu")  # NUMBA_DISABLE_JIT=1
 
 from nnscratch.kernels.cpu import conv_direct, simd
 from nnscratch.kernels.cpu.gemm import matmul

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba")
+pytest.importorskip("nnscratch.kernels.cpu")  # NUMBA_DISABLE_JIT=1
 
 from nnscratch.kernels.cpu.launch import SMALL, parallel, threads
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 numba = pytest.importorskip("numba")
+pytest.importorskip("nnscratch.kernels.cpu")  # NUMBA_DISABLE_JIT=1
 
 from hypothesis import given
 from hypothesis import strategies as st
