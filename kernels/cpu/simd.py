@@ -11,7 +11,7 @@ from a block of zeros, or writes to a block that nobody reads.
 # An intrinsic names its run-time values in order to type them; the emitted code receives them.
 # ruff: noqa: ARG001
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias
@@ -22,6 +22,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from ..memory import aligned as aligned  # beside the vectors that want it
 
 TRIPLE, _, FEATURES = cpu_target.target_context.codegen().magic_tuple()
 VECTOR_BYTES = 64 if "+avx512f" in FEATURES else 32 if "+avx" in FEATURES else 16
@@ -53,14 +55,6 @@ def inlined(function: Callable) -> Callable:
 
 def lanes(dtype: np.dtype) -> int:
     return VECTOR_BYTES // np.dtype(dtype).itemsize
-
-
-def aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
-    """np.empty that begins on a cache line: a vector that straddles two costs double."""
-    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    block = np.empty(size + 64, np.uint8)
-    start = -block.ctypes.data % 64
-    return block[start : start + size].view(dtype).reshape(shape)
 
 
 class Code:

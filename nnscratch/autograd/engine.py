@@ -261,8 +261,10 @@ def _accumulate(tensor: Tensor | None, g: Any, tensors: bool) -> None:
         return
     with _accumulating:
         before = tensor._grad
-        if before is not None:
-            tensor._grad = before + g if tensors else wrap(before.data + g, None)
+        if before is not None and tensors:
+            tensor._grad = before + g
+        elif before is not None:
+            tensor._grad = wrap(np.add(before.data, g, out=g) if private(g) else before.data + g, None)
         else:
             tensor._grad = wrap(g, None) if not tensors and private(g) else _copy(g, tensors)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from .. import backend
 from ..backend import ignore_float_errors, restore_float_errors
+from ..kernels.memory import pooled
 from ..tensor import Tensor
 from .graph import Leaf, Like, Node
 from .modes import clock, mode
@@ -40,6 +41,11 @@ def owner(array: Any) -> Any:
     while backend.is_array(base):
         array, base = base, base.base
     return array
+
+
+def _base(array: Any) -> Any:
+    """What the memory of `array` belongs to: None where it is its own, also as the root of a block of the kernels' pool."""
+    return None if pooled(array) else array.base
 
 
 def mark_written(array: Any, recorded: bool = False) -> None:
@@ -130,7 +136,7 @@ def write_in_place(x: Tensor, y: Any) -> Tensor:
 
 def _refuse_shared(x: Tensor) -> None:
     """Raise unless x alone, and no leaf, would change with its memory, as far as the graph shows."""
-    node, base = x._node, x.data.base
+    node, base = x._node, _base(x.data)
     view = base is not None and (node is None or node.op.name in VIEWS or isinstance(base, np.ndarray))
     if view and not isinstance(node, Leaf) and not _sole_view(x.data):
         raise RuntimeError(
@@ -163,7 +169,7 @@ def private(array: Any) -> bool:
     """Whether nobody but the caller, and the caller's caller, can reach the memory of `array`."""
     if not isinstance(array, np.ndarray) or not array.flags.writeable or _references(array) > _OWN:
         return False
-    return array.base is None or (_sole_view(array) and array.base.base is None)
+    return _base(array) is None or (_sole_view(array) and _base(array.base) is None)
 
 
 def _calibrate(array: np.ndarray) -> int:
