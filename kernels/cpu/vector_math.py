@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
@@ -31,19 +32,28 @@ WIDEST = f'"prefer-vector-width"="{8 * VECTOR_BYTES}"'  # LLVM would take half o
 
 
 class Number:
-    """A float32 or float64 in the making: arithmetic on it emits LLVM instructions."""
+    """A float32 or float64, or a vector of them, in the making: arithmetic on it emits LLVM instructions."""
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
-        self.b, self.value = builder, value
-        self.double = isinstance(value.type, ir.DoubleType)
+        self.b, self.value, self.type = builder, value, value.type
+        self.lanes = self.type.count if isinstance(self.type, ir.VectorType) else 0
+        self.double = isinstance(self.type.element if self.lanes else self.type, ir.DoubleType)
+        self.mantissa, self.bias = (52, 1023) if self.double else (23, 127)
+        self.integers = ir.VectorType(I64 if self.double else I32, self.lanes) if self.lanes else I64 if self.double else I32
         set.add(builder.function.attributes, WIDEST)  # llvmlite's own method takes attributes without a value only
-        self.integer, self.mantissa, self.bias = (I64, 52, 1023) if self.double else (I32, 23, 127)
+
+    def constant(self, x: float, kind: ir.Type | None = None) -> ir.Constant:
+        """x, in every lane, in this type or another."""
+        return ir.Constant(kind or self.type, [x] * self.lanes if self.lanes else x)
+
+    def integer(self, n: int) -> ir.Constant:
+        return self.constant(n, self.integers)
 
     def of(self, x: Number | ir.Value | float) -> Number:
         """x as a Number of this type."""
         if isinstance(x, Number):
             return x
-        return Number(self.b, ir.Constant(self.value.type, float(x)) if isinstance(x, (int, float)) else x)
+        return Number(self.b, self.constant(float(x)) if isinstance(x, (int, float)) else x)
 
     def __add__(self, other: Number | float) -> Number:
         return self.of(self.b.fadd(self.value, self.of(other).value, flags=KEEP))
@@ -53,6 +63,11 @@ class Number:
 
     def __mul__(self, other: Number | float) -> Number:
         return self.of(self.b.fmul(self.value, self.of(other).value, flags=KEEP))
+
+    def __rsub__(self, other: float) -> Number:
+        return self.of(other) - self
+
+    __radd__, __rmul__ = __add__, __mul__
 
     def __truediv__(self, other: Number | float) -> Number:
         return self.of(self.b.fdiv(self.value, self.of(other).value, flags=KEEP_DIVISION))
@@ -76,8 +91,9 @@ class Number:
 
     def _call(self, name: str, *others: Number | float) -> Number:
         values = [self.value, *(self.of(x).value for x in others)]
-        kind = ir.FunctionType(self.value.type, [self.value.type] * len(values))
-        return self.of(self.b.call(self.b.module.declare_intrinsic(f"llvm.{name}", [self.value.type], kind), values))
+        name = f"llvm.{name}.{f'v{self.lanes}' if self.lanes else ''}f{64 if self.double else 32}"
+        kind = ir.FunctionType(self.type, [self.type] * len(values))
+        return self.of(self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), values))
 
     def fma(self, factor: Number | float, term: Number | float) -> Number:
         """this * factor + term, rounded once where the host can."""
@@ -90,14 +106,10 @@ class Number:
         return self._call("copysign", other)
 
     def bits(self) -> ir.Value:
-        return self.b.bitcast(self.value, self.integer)
+        return self.b.bitcast(self.value, self.integers)
 
     def from_bits(self, bits: ir.Value) -> Number:
-        return self.of(self.b.bitcast(bits, self.value.type))
-
-    def power_of_two(self, n: ir.Value) -> Number:
-        """2^n for an integer n between the exponents of normal numbers."""
-        return self.from_bits(self.b.shl(self.b.add(n, self.integer(self.bias)), self.integer(self.mantissa)))
+        return self.of(self.b.bitcast(bits, self.type))
 
     def polynomial(self, coefficients: Sequence[float]) -> Number:
         """Horner's rule, the highest power first."""
@@ -194,7 +206,7 @@ def _log_of_sum(u: Number, lost: Number | None = None) -> Number:
     if lost is not None:
         scale = u.from_bits(b.sub(u.of(1.0).bits(), shifted))
         f = f + (lost * scale).or_if(u.is_(">", 2.0**u.mantissa), 0.0)
-    k = u.of(b.sitofp(k, u.value.type))
+    k = u.of(b.sitofp(k, u.type))
     high, low = LOG_2[u.double]
     half = f * f * 0.5
     if u.double:
@@ -223,7 +235,7 @@ def _at_ends(u: Number, y: Number, x: Number) -> Number:
 
 def _log1p(x: Number) -> Number:
     u = x + 1.0
-    lost = (x - (u - 1.0)).or_if(x.is_(">", 1.0), x.of(1.0) - (u - x))
+    lost = (x - (u - 1.0)).or_if(x.is_(">", 1.0), 1.0 - (u - x))
     return _at_ends(u, _log_of_sum(u, lost), x).or_if(x.is_("==", 0.0), x)
 
 
@@ -253,7 +265,7 @@ def _erf(x: Number) -> Number:
         return (a * p / q).at_most(1.0).with_sign_of(x)
     small, large = ERF_64
     near = a * (a * a).polynomial(small)
-    far = x.of(1.0) - _exp(-a.at_most(6.0).polynomial(large), negative=True)
+    far = 1.0 - _exp(-a.at_most(6.0).polynomial(large), negative=True)
     return near.or_if(a.is_(">", 1.0), far).with_sign_of(x)
 
 

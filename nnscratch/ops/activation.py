@@ -17,6 +17,7 @@ from ..kernels.select import select
 from .arithmetic import abs, add, astype, div, mul, neg, sub
 from .compare import clamp, ge, gt, le, logical_and, where
 from .dims import axis_of
+from .pointwise import pointwise, pointwise_composite, pointwise_vjp
 from .powers import exp, expm1
 from .promote import as_float
 from .reduce import sum
@@ -35,11 +36,15 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 @primitive
+@pointwise
 def _relu(x):
     return np.maximum(x, 0)
 
 
-defvjp(_relu, lambda g, y, _x: select(np.not_equal(y, 0), g, 0) if type(g) is np.ndarray else where(y != 0, g, 0))
+defvjp(
+    _relu,
+    pointwise_vjp("relu", lambda g, y, _x: select(np.not_equal(y, 0), g, 0) if type(g) is np.ndarray else where(y != 0, g, 0)),
+)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
@@ -48,12 +53,13 @@ def relu(input: Any, inplace: bool = False) -> Any:
 
 
 @primitive
+@pointwise
 def _leaky_relu(x, *, slope):
     return select(x > 0, x, x * slope)
 
 
 # For slope >= 0 the output has the input's sign, so the input need not be kept.
-defvjp(_leaky_relu, lambda g, y, _x, *, slope: where(y > 0, g, g * slope))
+defvjp(_leaky_relu, pointwise_vjp("leaky_relu", lambda g, y, _x, *, slope: where(y > 0, g, g * slope)))
 
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
@@ -76,11 +82,12 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 @primitive
+@pointwise
 def _hardtanh(x, *, low, high):
     return np.minimum(np.maximum(x, low), high)
 
 
-defvjp(_hardtanh, lambda g, y, _x, *, low, high: where((y != low) & (y != high), g, 0))
+defvjp(_hardtanh, pointwise_vjp("hardtanh", lambda g, y, _x, *, low, high: where((y != low) & (y != high), g, 0)))
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
@@ -126,13 +133,17 @@ def threshold(input: Any, threshold: float, value: float, inplace: bool = False)
 
 
 @primitive
+@pointwise
 def _elu(x, *, alpha, scale, rate):
     x = as_float(x)
     return select(x > 0, x, np.expm1(np.minimum(x, 0) * rate) * alpha) * scale
 
 
 # For alpha >= 0 the output has the input's sign. Below 0, y + scale·alpha is the exponential.
-defvjp(_elu, lambda g, y, _x, *, alpha, scale, rate: g * where(y > 0, scale, (y + scale * alpha) * rate))
+defvjp(
+    _elu,
+    pointwise_vjp("elu", lambda g, y, _x, *, alpha, scale, rate: g * where(y > 0, scale, (y + scale * alpha) * rate)),
+)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
@@ -159,27 +170,44 @@ def gelu(input: Any, approximate: str = "none") -> Any:
 
     Raises ValueError for another `approximate`.
     """
-    if approximate == "none":
-        cdf = add(mul(erf(mul(input, math.sqrt(0.5))), 0.5), 0.5)
-    elif approximate == "tanh":
-        cubic = mul(input, add(mul(mul(input, input), 0.044715), 1))
-        cdf = add(mul(tanh(mul(cubic, math.sqrt(2 / math.pi))), 0.5), 0.5)
-    else:
+    if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return mul(input, cdf)
+    return _gelu(input) if approximate == "none" else _gelu_tanh(input)
+
+
+@pointwise_composite
+def _gelu(x):
+    return mul(x, add(mul(erf(mul(x, math.sqrt(0.5))), 0.5), 0.5))
+
+
+@pointwise_composite
+def _gelu_tanh(x):
+    cubic = mul(x, add(mul(mul(x, x), 0.044715), 1))
+    return mul(x, add(mul(tanh(mul(cubic, math.sqrt(2 / math.pi))), 0.5), 0.5))
+
+
+@pointwise_composite
+def _silu(x):
+    return mul(x, sigmoid(x))
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x·sigmoid(x)."""
-    return mul(input, sigmoid(input))
+    return _silu(input)
+
+
+@pointwise_composite
+def _mish(x):
+    return mul(x, tanh(softplus(x)))
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """x·tanh(softplus(x)) (Misra 2019)."""
-    return mul(input, tanh(softplus(input)))
+    return _mish(input)
 
 
 @primitive
+@pointwise
 def _softplus(x, *, beta, threshold):
     x = as_float(x)
     z = x * beta
@@ -191,7 +219,7 @@ def _softplus_vjp(g, _y, x, *, beta, threshold):
     return where(z > threshold, g, g * sigmoid(z))
 
 
-defvjp(_softplus, _softplus_vjp)
+defvjp(_softplus, pointwise_vjp("softplus", _softplus_vjp))
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -201,7 +229,7 @@ def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 def logsigmoid(input: Any) -> Any:
     """log sigmoid(x) = -log(1 + e^-x), finite for any finite x."""
-    return neg(_softplus(neg(input), beta=1, threshold=math.inf))
+    return _softplus(input, beta=-1.0, threshold=math.inf)
 
 
 def softsign(input: Any) -> Any:

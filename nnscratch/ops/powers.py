@@ -12,6 +12,7 @@ from .. import backend
 from ..autograd import defvjp, primitive
 from .arithmetic import _zeros, astype, mul, reciprocal
 from .compare import eq, isposinf, le, logical_and, logical_or, where
+from .pointwise import pointwise, pointwise_vjp
 from .promote import as_float, floating, promote_pair, result_type
 
 __all__ = [
@@ -83,12 +84,13 @@ def rsqrt(input: Any) -> Any:
 
 
 @primitive
+@pointwise
 def exp(input):
     """e^x."""
     return np.exp(as_float(input))
 
 
-defvjp(exp, lambda g, y, _x: g * y)
+defvjp(exp, pointwise_vjp("exp", lambda g, y, _x: g * y))
 
 
 def exp2(input: Any) -> Any:
@@ -106,12 +108,13 @@ defvjp(expm1, lambda g, y, _x: g * (y + 1))
 
 
 @primitive
+@pointwise
 def log(input):
     """The natural logarithm; -inf at 0, NaN below."""
     return np.log(as_float(input))
 
 
-defvjp(log, lambda g, _y, x: g / x)
+defvjp(log, pointwise_vjp("log", lambda g, _y, x: g / x))
 
 
 @primitive

@@ -11,6 +11,7 @@ from ..autograd import defvjp, primitive
 from ..kernels import special
 from .arithmetic import div, mul, sub
 from .compare import eq, where
+from .pointwise import pointwise, pointwise_vjp
 from .powers import exp, log1p, sqrt, square
 from .promote import as_float, promote_floats
 
@@ -137,12 +138,13 @@ defvjp(cosh, lambda g, _y, x: g * sinh(x))
 
 
 @primitive
+@pointwise
 def tanh(input):
     """tanh x; derivative 1 - tanh² x."""
     return np.tanh(as_float(input))
 
 
-defvjp(tanh, lambda g, y, _x: g - g * y * y)
+defvjp(tanh, pointwise_vjp("tanh", lambda g, y, _x: g - g * y * y))
 
 
 @primitive
@@ -169,6 +171,7 @@ def atanh(input: Any) -> Any:
 
 
 @primitive
+@pointwise
 def sigmoid(input):
     """The logistic function 1 / (1 + e^-x), finite and accurate for any x; derivative y·(1 - y)."""
     y = np.exp(np.negative(as_float(input)))
@@ -178,7 +181,7 @@ def sigmoid(input):
     return np.reciprocal(y, out=y)
 
 
-defvjp(sigmoid, lambda g, y, _x: g * (y * (1 - y)))
+defvjp(sigmoid, pointwise_vjp("sigmoid", lambda g, y, _x: g * (y * (1 - y))))
 
 
 @primitive

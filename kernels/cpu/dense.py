@@ -1,0 +1,34 @@
+"""Arrays as flat runs of memory, whatever the order of their axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..compiled import memory_order
+from .simd import aligned
+
+
+def flat(x: np.ndarray) -> np.ndarray | None:
+    """The elements of x as they lie in memory, a view; None where it has gaps or is read-only (to Numba, another type)."""
+    order = memory_order(x)
+    if order is None or not x.flags.behaved:
+        return None
+    return x.transpose(order).reshape(-1)
+
+
+def flat_like(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The elements of g in the memory order of a dense x of the same shape: a view, or a copy."""
+    order = memory_order(x)
+    return np.require(g.transpose(order), requirements=["C", "A", "W"]).reshape(-1)  # type: ignore[arg-type]
+
+
+def empty_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A new array with the shape and memory order of a dense x; and its elements as `flat` gives them."""
+    order = memory_order(x)
+    block = aligned((x.size,), x.dtype)
+    if order == tuple(range(x.ndim)):
+        return block.reshape(x.shape), block
+    back = [0] * x.ndim
+    for place, axis in enumerate(order):  # type: ignore[arg-type]
+        back[axis] = place
+    return block.reshape([x.shape[axis] for axis in order]).transpose(back), block  # type: ignore[union-attr]

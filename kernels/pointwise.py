@@ -1,0 +1,26 @@
+"""Functions of single elements, and their derivatives, in one compiled pass; or None, where NumPy is to do it.
+
+`cpu.elementwise.FORMULAS` names them with their parameters. An array may have any memory order, and the result has the same.
+"""
+
+from __future__ import annotations
+
+from .arrays import Array
+from .compiled import compiled, memory_order
+
+
+def takes(x: Array) -> bool:
+    """Whether `forward` of x will not be None."""
+    return compiled("elementwise", x) is not None and x.flags.behaved and memory_order(x) is not None
+
+
+def forward(name: str, x: Array, **parameters: float) -> Array | None:
+    """y = f(x), element by element."""
+    cpu = compiled("elementwise", x)
+    return None if cpu is None else cpu.forward(name, x, **parameters)
+
+
+def backward(name: str, g: Array, v: Array, **parameters: float) -> Array | None:
+    """g f'(x), element by element; v is f(x) or x, as the formula asks."""
+    cpu = compiled("elementwise", v, g)
+    return None if cpu is None else cpu.backward(name, g, v, **parameters)
