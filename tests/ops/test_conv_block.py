@@ -1,6 +1,7 @@
 """Convolution, bias, activation and pool as one op, against its definition; and where Sequential takes it."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -173,3 +174,43 @@ def test_sequential_does_not_fuse_what_somebody_watches():
 def test_errors_name_the_layer():
     with pytest.raises(ValueError, match="input has 4 channels, weight expects 3"):
         network()(nns.zeros(16, 4, 32, 32))
+
+
+def results(net, x):
+    x = nns.tensor(x, requires_grad=True)
+    y = net(x)
+    y.backward(np.random.default_rng(1).standard_normal(y.shape).astype(np.float32))
+    grads = [p.grad.numpy().copy() for p in net.parameters()]
+    net.zero_grad()
+    return [y.detach().numpy(), x.grad.numpy(), *grads]
+
+
+@needs_compiled
+def test_the_same_bits_on_one_thread_and_on_several():
+    import numba
+
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one thread only")
+    net, x = network(), np.random.default_rng(0).standard_normal((16, 3, 33, 35)).astype(np.float32)
+    many, before = results(net, x), numba.get_num_threads()
+    try:
+        numba.set_num_threads(1)
+        one = results(net, x)
+    finally:
+        numba.set_num_threads(before)
+    for a, b in zip(many, one):
+        np.testing.assert_array_equal(a, b)
+
+
+@needs_compiled
+def test_any_memory_layout_and_many_threads_of_python():
+    net, x = network(), np.random.default_rng(0).standard_normal((16, 3, 32, 32)).astype(np.float32)
+    expected = results(net, x)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    strided = np.repeat(x, 2, axis=3)[..., ::2]
+    for layout in (last, strided):
+        for a, b in zip(results(net, layout), expected):
+            np.testing.assert_array_equal(a, b)
+    with ThreadPoolExecutor(3) as pool:
+        for run in pool.map(lambda _: net(nns.tensor(x)).detach().numpy(), range(6)):
+            np.testing.assert_array_equal(run, expected[0])
