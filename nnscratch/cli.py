@@ -1,4 +1,4 @@
-"""The command line: `nnscratch demo | train | evaluate | summary | gradcheck`."""
+"""The command line: `nnscratch demo | train | evaluate | summary | gradcheck | bench | warmup`."""
 
 from __future__ import annotations
 
@@ -261,7 +261,32 @@ def _gradcheck(args: argparse.Namespace) -> int:
     return command.run(args.pattern, order=args.order, seed=args.seed, dtype=args.dtype, html=args.html)
 
 
-COMMANDS = {"demo": _demo, "train": _train, "evaluate": _evaluate, "summary": _summary, "gradcheck": _gradcheck}
+def _bench(args: argparse.Namespace) -> int:
+    from .bench import command
+
+    try:
+        chosen = command.choose(args.suite, args.only)
+    except ValueError as fault:
+        raise UsageError(str(fault)) from None
+    pace = {"rounds": args.rounds, "quick": args.quick, "threads": args.threads}
+    return command.run(chosen, **pace, output=args.output, part=args.only)
+
+
+def _warmup(args: argparse.Namespace) -> int:
+    from . import warmup
+
+    return warmup.run(quiet=args.quiet)
+
+
+COMMANDS = {
+    "demo": _demo,
+    "train": _train,
+    "evaluate": _evaluate,
+    "summary": _summary,
+    "gradcheck": _gradcheck,
+    "bench": _bench,
+    "warmup": _warmup,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,6 +16,8 @@ examples:
   nnscratch evaluate runs/cnn                               its numbers on the test images
   nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
   nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones
+  nnscratch bench steps --output results                    time training steps side by side with PyTorch
+  nnscratch warmup                                          compile the CPU kernels now instead of during a first step
 
 Ctrl-C finishes the step, saves and leaves; pressed twice, it leaves at once.
 exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped by SIGTERM
@@ -88,6 +90,18 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     check.add_argument("--html", type=Path, metavar="FILE", help="write a page with every error-against-step curve")
     check.add_argument("--seed", type=_natural, default=0, help="seed of the inputs and of the directions (default: 0)")
     check.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="of the inputs (default: float64)")
+
+    bench = command("bench", "validate and time training steps, layers and more, side by side with PyTorch where it is installed")
+    suites = "steps (default), untuned, layers, scaling, overhead, all, or a Python file with a function cases()"
+    bench.add_argument("suite", nargs="?", default="steps", metavar="SUITE", help=suites)
+    bench.add_argument("--only", default="", metavar="TEXT", help="only cases with this in their names")
+    bench.add_argument("--rounds", type=_count, metavar="N", help="how often the processes take turns (default: 5; overhead 7)")
+    bench.add_argument("--quick", action="store_true", help="two short rounds, no cold start: to see that it works")
+    bench.add_argument("--threads", type=_count, metavar="N", help="of each library (default: as many as it takes by itself)")
+    bench.add_argument("--output", type=Path, metavar="DIR", help="also write a table, all numbers as JSON, and pictures")
+
+    warmup = command("warmup", "compile the CPU kernels ahead, for later runs")
+    warmup.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return top
 
 

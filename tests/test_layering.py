@@ -11,7 +11,7 @@ FLOORS = [
     {"backend", "cuda", "tensor", "tensor_types", "methods", "autograd", "ops"},  # the engine: Tensor's operators are ops
     {"nn", "optim", "data", "serialization", "utils", "viz"},
     {"models", "training", "metrics", "gradcheck"},
-    {"cli", "cli_options", "__main__"},
+    {"cli", "cli_options", "__main__", "bench", "warmup"},
 ]
 
 
