@@ -8,21 +8,17 @@ order 2 go to gradcheck(order=2) and to torch.autograd.gradgradcheck. "and attri
 right op. The sound originals are shown to all of them too: what is refused there is a false alarm.
 
 The second times the default check of a layer with all its parameters, ours on nnscratch.nn and torch's full mode on torch.nn, on
-the same weights and inputs, in processes that alternate; each has to give the same output and to pass its layer before it is
-timed.
+the same weights and inputs, as `nnscratch bench` measures everything; each has to give the same output and to pass its layer
+before it is timed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import platform
-import statistics
-import subprocess
 import sys
-import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +26,8 @@ import numpy as np
 
 import nnscratch as nns
 from nnscratch import autograd
+from nnscratch.bench import Case, Library, Subject, command, table
+from nnscratch.bench.measure import Options
 from nnscratch.gradcheck import Verdict, gradcheck, mutations
 from nnscratch.gradcheck.audit import layer
 from nnscratch.gradcheck.audit.draw import normal
@@ -149,16 +147,19 @@ def faults_table(quick: bool, seed: int) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ the times
 
 
-def subject(name: str, entry: Any) -> tuple[Any, np.ndarray]:
-    """A layer's check in one library, and its first output."""
+def check_of(L: Library, entry: Any) -> Subject:
+    """A layer's check in one library, validated by its verdict and the layer's first output."""
     sample = entry.draw(0)
-    if name == "nnscratch":
+    if L.name == "nnscratch":
+        check = lambda: bool(gradcheck(sample.function, sample.inputs, raise_exception=False))
         with nns.no_grad():
-            y = sample.function(*[nns.tensor(x) for x in sample.inputs])[0].numpy()
-        return lambda: bool(gradcheck(sample.function, sample.inputs, raise_exception=False)), y
-    import torch
+            y = sample.function(*[nns.tensor(x) for x in sample.inputs])[0]
+    else:
+        check, y = torch_check(L.lib, entry, sample)
+    return Subject(check, lambda: {"output": y, "passed": np.array(check())})
 
-    torch.set_num_threads(1)
+
+def torch_check(torch: Any, entry: Any, sample: Any) -> tuple[Any, Any]:
     built, options = entry.built
     module = getattr(torch.nn, entry.name.removeprefix("nn."))(*built, **options).double()
     names = [key for key, _ in module.named_parameters()]
@@ -170,40 +171,20 @@ def subject(name: str, entry: Any) -> tuple[Any, np.ndarray]:
         return (y[0], *y[1]) if isinstance(y, tuple) else y
 
     y = f(*xs)
-    return lambda: torch.autograd.gradcheck(f, xs, raise_exception=False), (y[0] if isinstance(y, tuple) else y).detach().numpy()
+    return lambda: torch.autograd.gradcheck(f, xs, raise_exception=False), y[0] if isinstance(y, tuple) else y
 
 
-def child(name: str) -> None:
-    results = {}
-    for label, entry in LAYERS.items():
-        check, y = subject(name, entry)
-        times, passed = [], check()
-        for _ in range(3):
-            start = time.perf_counter()
-            check()
-            times.append(time.perf_counter() - start)
-        results[label] = {"passed": passed, "output": float(np.abs(y).sum()), "seconds": statistics.median(times)}
-    print(json.dumps(results))
+def cases() -> list[Case]:
+    return [
+        Case(label, partial(check_of, entry=entry), threads=1, tolerance={"": 1e-9, "passed": 0})
+        for label, entry in LAYERS.items()
+    ]
 
 
-def times_table(rounds: int) -> list[str]:
-    """Medians over rounds in which the two processes take turns."""
-    environment = {**os.environ, **dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"], "1")}
-    runs: dict[str, list[dict]] = {"nnscratch": [], "torch": []}
-    for _ in range(rounds):
-        for name in runs:
-            output = subprocess.run(
-                [sys.executable, __file__, "--child", name], env=environment, check=True, stdout=subprocess.PIPE
-            )
-            runs[name].append(json.loads(output.stdout))
-    lines = ["| layer | nnscratch, default check | torch, full mode | torch / nnscratch |", "|---|---|---|---|"]
-    for label in LAYERS:
-        ours, theirs = ([r[label] for r in runs[name]] for name in runs)
-        if not (ours[0]["passed"] and theirs[0]["passed"] and np.isclose(ours[0]["output"], theirs[0]["output"])):
-            sys.exit(f"{label}: the two layers differ, or one of them was refused ({ours[0]}, {theirs[0]}): not timed")
-        a, b = (statistics.median(r["seconds"] for r in side) for side in (ours, theirs))
-        lines.append(f"| {label} | {a * 1e3:.0f} ms | {b * 1e3:.0f} ms | {b / a:.2f} |")
-    return lines
+def times_table(rounds: int) -> str:
+    """nnscratch's default check beside torch's full mode."""
+    options = Options(rounds, 0, 3)
+    return table.markdown(command.measure(__file__, cases(), options, ["nnscratch", "eager"]))
 
 
 def main() -> None:
@@ -212,16 +193,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="how often the two processes take turns; 0: no timing")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="also write the tables to this file")
-    parser.add_argument("--child", choices=["nnscratch", "torch"], help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.child:
-        child(options.child)
-        return
     lines = [f"Gradient checkers on {platform.processor() or platform.machine()}, NumPy {np.__version__}, one thread, float64."]
     if options.faults != "none":
         lines += ["", *faults_table(options.faults == "quick", options.seed)]
     if options.rounds:
-        lines += ["", *times_table(options.rounds)]
+        lines += ["", times_table(options.rounds)]
     text = "\n".join(lines) + "\n"
     print(text)
     if options.output:
