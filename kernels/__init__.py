@@ -9,23 +9,16 @@
 x is (N, C, *spec.input), y and g are (N, O, *spec.output), w is spec.weight_shape; `reference` defines each of them.
 `spec` is a ConvSpec, or for pools a PoolSpec. Arguments are never modified; results never share memory with them.
 
-An implementation is a module with some or all of these functions and a line in `IMPLEMENTATIONS`.
+`dispatch` says which implementation runs, and has their table.
 """
 
-import os
-import warnings
 from collections.abc import Callable
-from contextvars import ContextVar
-from functools import cache
-from importlib import import_module
 from math import prod
-from types import ModuleType, TracebackType
 from typing import Any
 
-from numpy import ndarray
-
 from .arrays import Array
-from .channels import finish, pool_2x2, unpool_2x2
+from .dispatch import COMPILED, available, is_compiled, pick, use
+from .epilogue import finish, pool_2x2, unpool_2x2
 from .precision import precision
 from .spec import ConvSpec, PoolSpec, normalise_padding
 
@@ -52,103 +45,12 @@ __all__ = [
     "use",
 ]
 
-# Name -> when to choose it unasked, given (function name, first array, spec). The first that says yes, and has the
-# function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
-IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
-    "cpu": lambda function, array, spec: _worth_compiling(array, spec),
-    "im2col": lambda function, array, spec: True,
-    "reference": lambda function, array, spec: False,
-}
-
-
-_COMPILED = __name__ + ".cpu"
-
-
-def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
-    """Whether NumPy would take long enough (some milliseconds) for the compiled kernels, and importing Numba, to pay."""
-    if type(array) is not ndarray or array.dtype.char not in "fd":
-        return False
-    if isinstance(spec, ConvSpec):
-        return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 17
-    return array.size >= 1 << 16
-
-
-def _named(name: str | None) -> str | None:
-    if name in (None, "", "auto"):
-        return None
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
-    return name
-
-
-_DEFAULT = _named(os.environ.get("NNSCRATCH_KERNELS"))
-_chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=_DEFAULT)
-
-
-class use:
-    """Compute with the implementation `name` from now on in this thread, or inside a `with` block.
-
-    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks. The environment
-    variable NNSCRATCH_KERNELS names the one to begin with. Raises ValueError for an unknown name.
-    """
-
-    def __init__(self, name: str | None) -> None:
-        name = _named(name)
-        self._previous = _chosen.get()
-        _chosen.set(name)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _chosen.set(self._previous)
-
 
 def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = "float32") -> str:
     """Which of the compiled algorithms `use("cpu")` would run for each direction of a convolution, and why."""
     from .cpu import explain
 
     return explain(spec, batch=batch, dtype=dtype)
-
-
-def available() -> list[str]:
-    """Names of the implementations whose packages are installed."""
-    return [name for name in IMPLEMENTATIONS if _module(name) is not None]
-
-
-@cache
-def _module(name: str) -> ModuleType | None:
-    try:
-        return import_module("." + name, __name__)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(__name__):
-            raise
-        return None
-    except ImportError as error:  # such as a Numba that does not fit the installed NumPy
-        warnings.warn(f"the kernel implementation {name!r} is left out: {error}", RuntimeWarning, stacklevel=2)
-        return None
-
-
-def _pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[..., Any]:
-    name = _chosen.get()
-    if name is not None:
-        module = _module(name)
-        if module is None:
-            raise ModuleNotFoundError(f"kernel implementation {name!r} needs a package that is not installed")
-        found = getattr(module, function, None)
-        if found is not None:
-            return found
-    for candidate, chooses in IMPLEMENTATIONS.items():
-        if chooses(function, array, spec):
-            found = getattr(_module(candidate), function, None)
-            if found is not None:
-                return found
-    raise NotImplementedError(f"no kernel implementation has {function} for {type(array).__name__} {array.dtype}")
-
-
-def is_compiled(function: str, array: Array, spec: ConvSpec | PoolSpec) -> bool:
-    """Whether `function` would run on the compiled kernels, which also take on what follows a convolution."""
-    return _pick(function, array, spec).__module__ == _COMPILED
 
 
 def _expect(function: str, name: str, array: Array, shape: tuple[int, ...]) -> None:
@@ -164,32 +66,32 @@ def conv(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope
     """
     _expect("conv", "x", x, spec.input_shape(len(x)))
     _expect("conv", "w", w, spec.weight_shape)
-    return _finished(_pick("conv", x, spec), x, w, bias, spec, slope)
+    return _finished(pick("conv", x, spec), x, w, bias, spec, slope)
 
 
 def conv_input(g: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> Array:
     """conv's adjoint in x, (N, O, *output) -> (N, C, *input); with ConvSpec.transposed, the transposed convolution."""
     _expect("conv_input", "g", g, spec.output_shape(len(g)))
     _expect("conv_input", "w", w, spec.weight_shape)
-    return _finished(_pick("conv_input", g, spec), g, w, bias, spec, slope)
+    return _finished(pick("conv_input", g, spec), g, w, bias, spec, slope)
 
 
 def _finished(run: Callable, a: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float) -> Array:
     if bias is None and slope == 1:
         return run(a, w, spec=spec)
-    if run.__module__ == _COMPILED:
+    if run.__module__ == COMPILED:
         return run(a, w, bias, spec=spec, slope=slope)
     return finish(run(a, w, spec=spec), bias, slope)
 
 
 def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> tuple[Array, Array]:
     """(2x2 max-pool of conv(x, w, bias, slope), which of the four it was): (N, O, OH // 2, OW // 2), float and uint8."""
-    run = _pick("conv", x, spec)
-    if run.__module__ != _COMPILED:
+    run = pick("conv", x, spec)
+    if run.__module__ != COMPILED:
         return pool_2x2(conv(x, w, bias, spec=spec, slope=slope))
     _expect("conv_pool", "x", x, spec.input_shape(len(x)))
     _expect("conv_pool", "w", w, spec.weight_shape)
-    return _pick("conv_pool", x, spec)(x, w, bias, spec=spec, slope=slope)
+    return pick("conv_pool", x, spec)(x, w, bias, spec=spec, slope=slope)
 
 
 def unpool(
@@ -198,55 +100,55 @@ def unpool(
     """(gradient (N, O, *output) of what `conv_pool` pooled: g act'(y) at the maxima, 0 elsewhere; with `bias` the bias's)."""
     _expect("unpool", "g", g, argmax.shape)
     _expect("unpool", "y", y, argmax.shape)
-    if _pick("conv", g, spec).__module__ != _COMPILED:
+    if pick("conv", g, spec).__module__ != COMPILED:
         return unpool_2x2(g, y, argmax, spec, slope, bias)
-    return _pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope, bias=bias)
+    return pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope, bias=bias)
 
 
 def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
     """conv's adjoint in w: (N, C, *input), (N, O, *output) -> (O, C / groups, *kernel)."""
     _expect("conv_weight", "x", x, spec.input_shape(len(x)))
     _expect("conv_weight", "g", g, spec.output_shape(len(x)))
-    return _pick("conv_weight", x, spec)(x, g, spec=spec)
+    return pick("conv_weight", x, spec)(x, g, spec=spec)
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
     """Largest element of each window, and its flat spatial position (int64). Ties go to the first, NaN wins."""
     _expect("max_pool", "x", x, (*x.shape[:2], *spec.input))
-    return _pick("max_pool", x, spec)(x, spec=spec)
+    return pick("max_pool", x, spec)(x, spec=spec)
 
 
 def gather(x: Array, indices: Array, *, spec: PoolSpec) -> Array:
     """x (N, C, *input) at flat spatial `indices` (N, C, *any), which must be in range."""
     _expect("gather", "x", x, (*indices.shape[:2], *spec.input))
-    return _pick("gather", x, spec)(x, indices, spec=spec)
+    return pick("gather", x, spec)(x, indices, spec=spec)
 
 
 def scatter(g: Array, indices: Array, *, spec: PoolSpec) -> Array:
     """Zeros (N, C, *input) with g added at flat spatial `indices`, as often as they occur: gather's adjoint."""
     _expect("scatter", "g", g, indices.shape)
-    return _pick("scatter", g, spec)(g, indices, spec=spec)
+    return pick("scatter", g, spec)(g, indices, spec=spec)
 
 
 def avg_pool(x: Array, *, spec: PoolSpec) -> Array:
     """Mean of each window, over the elements that `spec` counts."""
     _expect("avg_pool", "x", x, (*x.shape[:2], *spec.input))
-    return _pick("avg_pool", x, spec)(x, spec=spec)
+    return pick("avg_pool", x, spec)(x, spec=spec)
 
 
 def avg_pool_input(g: Array, *, spec: PoolSpec) -> Array:
     """avg_pool's adjoint: (N, C, *output) -> (N, C, *input)."""
     _expect("avg_pool_input", "g", g, (*g.shape[:2], *spec.output))
-    return _pick("avg_pool_input", g, spec)(g, spec=spec)
+    return pick("avg_pool_input", g, spec)(g, spec=spec)
 
 
 def unfold(x: Array, *, spec: ConvSpec) -> Array:
     """Windows of x as columns: (N, C, *input) -> (N, C * prod(kernel), prod(output)), laid out as in torch."""
     _expect("unfold", "x", x, spec.input_shape(len(x)))
-    return _pick("unfold", x, spec)(x, spec=spec)
+    return pick("unfold", x, spec)(x, spec=spec)
 
 
 def fold(cols: Array, *, spec: ConvSpec) -> Array:
     """Columns added back into their windows' places: unfold's adjoint."""
     _expect("fold", "cols", cols, (len(cols), spec.in_channels * prod(spec.kernel), prod(spec.output)))
-    return _pick("fold", cols, spec)(cols, spec=spec)
+    return pick("fold", cols, spec)(cols, spec=spec)

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import numpy as np
 
-from . import _chosen, _module
 from .arrays import Array
+from .dispatch import chosen, module
 
 LARGE = 1 << 15  # elements, from which on a kernel is quicker than NumPy, whose calls cost less
 
@@ -20,7 +20,7 @@ def compiled(name: str, *arrays: Array) -> ModuleType | None:
     None too without Numba, or where `kernels.use` asks for another implementation.
     """
     first = arrays[0]
-    if type(first) is not np.ndarray or first.size < LARGE or first.dtype.char not in "fd" or _chosen.get() not in (None, "cpu"):
+    if type(first) is not np.ndarray or first.size < LARGE or first.dtype.char not in "fd" or chosen.get() not in (None, "cpu"):
         return None
     for other in arrays[1:]:
         if type(other) is not np.ndarray or other.dtype != first.dtype:
@@ -30,7 +30,7 @@ def compiled(name: str, *arrays: Array) -> ModuleType | None:
 
 @cache
 def _part(name: str) -> ModuleType | None:
-    return None if _module("cpu") is None else import_module(f".cpu.{name}", __package__)
+    return None if module("cpu") is None else import_module(f".cpu.{name}", __package__)
 
 
 def memory_order(x: np.ndarray) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ if numba.config.DISABLE_JIT:
 
 from .. import im2col
 from ..arrays import Array
-from ..channels import finish, pool_2x2, unpool_2x2
+from ..epilogue import finish, pool_2x2, unpool_2x2
 from ..spec import ConvSpec, PoolSpec
 from . import conv_dense, conv_direct, conv_winograd, pool
 from . import epilogue as epilogues

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from ..channels import finish
+from ..epilogue import finish
 from ..spec import ConvSpec
 from .epilogue import Epilogue
 from .gemm import matmul

@@ -62,7 +62,7 @@ def _losses() -> Iterable[Layer]:
 
 
 def _dropout(L: Library) -> Subject:
-    """Masks differ, so what is compared is what every mask has to fulfil: 0 or x / (1 - p), as many as p says, in gradients too."""
+    """Masks differ, so what is compared is what every mask must fulfil: 0 or x / (1 - p), as many as p says, in gradients too."""
     x = L.activations(1024, 2048).requires_grad_()
     run = lambda: L.F.dropout(x, 0.3)
 

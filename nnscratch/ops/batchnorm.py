@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import fused, mark_written
+from ..kernels import columns
 from ..kernels.channels import column_sums, long_rows, rows, tiled
 from ..tensor import array_of
 from .arithmetic import astype, clone
@@ -40,45 +41,11 @@ def _batch_norm_definition(x, w, b, *, eps):
 @fused(_batch_norm_definition)
 def _batch_norm(x, w, b, *, eps):
     """y = w (x - m) / sqrt(v + eps) + b per channel, and m and v, the mean and biased variance over all axes but the second."""
-    matrix = long_rows(rows(x))
-    width = matrix.shape[1]
-    m, v = (moment.astype(x.dtype) for moment in _moments(matrix, x.shape[1]))
+    matrix = rows(x)
+    m, v = (moment.astype(x.dtype) for moment in _moments(matrix))
     inverse = 1 / np.sqrt(v + x.dtype.type(eps))
-    middle, scale = tiled(m, width), tiled(inverse if w is None else inverse * w, width)
-    shift = None if b is None else tiled(b, width)
-    y = np.empty_like(matrix)
-    for chunk in chunks(matrix):
-        part = np.subtract(matrix[chunk], middle, out=y[chunk])
-        part *= scale
-        if shift is not None:
-            part += shift
+    y = _affine(matrix, m, inverse if w is None else inverse * w, b)
     return (unrows(y, x.shape), m, v), (m, inverse)
-
-
-def _moments(matrix: Any, channels: int) -> tuple[Any, Any]:
-    """Mean and biased variance of each channel in a matrix of long rows, in float64.
-
-    Each chunk is centred on its own mean while in the cache, and the chunks' moments are merged (Chan et al. 1983): one pass over
-    memory, and no cancellation however far the data lie from zero.
-    """
-    counts, means, squares, scratch = [], [], [], None
-    for chunk in chunks(matrix):
-        part = matrix[chunk]
-        count = part.size // channels
-        first = column_sums(part, channels) / count
-        scratch = np.empty_like(part) if scratch is None else scratch[: len(part)]
-        centred = np.subtract(part, tiled(first, part.shape[1]), out=scratch)
-        rest = column_sums(centred, channels).astype(np.float64)  # what rounding of the first mean has left
-        counts.append(count)
-        means.append(first + rest / count)
-        squares.append(column_dots(centred, centred, channels) - rest * rest / count)
-    n = matrix.size // channels
-    if len(counts) == 1:
-        return means[0], squares[0] / n
-    xp = backend.array_module(matrix)
-    weights, centres = xp.asarray(counts, np.float64)[:, None], xp.stack(means)
-    m = (weights * centres).sum(0) / n
-    return m, (xp.stack(squares).sum(0) + (weights * (centres - m) ** 2).sum(0)) / n
 
 
 @_batch_norm.backward
@@ -87,17 +54,11 @@ def _(g, _y, residuals, needs, x, w, _b, *, eps):  # noqa: ARG001
     # gx = w / sqrt(v + eps) (g - sum(g) / n - xhat sum(g xhat) / n) + gm / n + 2 gv (x - m) / n
     g, gm, gv = g
     m, inverse = residuals
-    n, channels = x.size // x.shape[1], x.shape[1]
-    x, shape = long_rows(rows(x)), x.shape
-    g = None if g is None else long_rows(rows(g))
-    width = x.shape[1]
-    middle = tiled(m, width)
-    gx = np.empty_like(x)  # until its own turn comes, x - m
+    n, shape, x = x.size // x.shape[1], x.shape, rows(x)
     g_sum, g_xhat = np.zeros_like(m), np.zeros_like(m)
     if g is not None:
-        for chunk in chunks(x):
-            g_sum += column_sums(g[chunk], channels)
-            g_xhat += column_dots(np.subtract(x[chunk], middle, out=gx[chunk]), g[chunk], channels)
+        g = rows(g)
+        g_sum, g_xhat = (total.astype(x.dtype) for total in _dots(x, g, m))
         g_xhat *= inverse
     gw, gb = (g_xhat if needs[1] else None), (g_sum if needs[2] else None)
     if not needs[0]:
@@ -108,14 +69,86 @@ def _(g, _y, residuals, needs, x, w, _b, *, eps):  # noqa: ARG001
         constant = constant + gm / n
     if gv is not None:
         slope = slope + 2 * gv / n
-    scale, slope, constant = tiled(scale, width), tiled(slope, width), tiled(constant, width)
+    gx = _affine(x, m, slope, constant) if g is None else _combine(x, g, m, scale, slope, constant)
+    return unrows(gx, shape), gw, gb
+
+
+# ------------------------------------------------------------------------------- passes over (positions, C), compiled or not
+
+
+def _moments(x: Any) -> tuple[Any, Any]:
+    """Mean and biased variance of each channel, in float64.
+
+    Each chunk is centred on its own mean while in the cache, and the chunks' moments are merged (Chan et al. 1983): one pass over
+    memory, and no cancellation however far the data lie from zero.
+    """
+    found = columns.moments(x)
+    if found is not None:
+        return found
+    counts, means, squares, scratch = [], [], [], None
+    matrix, channels = long_rows(x), x.shape[1]
+    for chunk in chunks(matrix):
+        part = matrix[chunk]
+        count = part.size // channels
+        first = column_sums(part, channels) / count
+        scratch = np.empty_like(part) if scratch is None else scratch[: len(part)]
+        centred = np.subtract(part, tiled(first, part.shape[1]), out=scratch)
+        rest = column_sums(centred, channels).astype(np.float64)  # what rounding of the first mean has left
+        counts.append(count)
+        means.append(first + rest / count)
+        squares.append(column_dots(centred, centred, channels) - rest * rest / count)
+    n = len(x)
+    if len(counts) == 1:
+        return means[0], squares[0] / n
+    xp = backend.array_module(matrix)
+    weights, centres = xp.asarray(counts, np.float64)[:, None], xp.stack(means)
+    m = (weights * centres).sum(0) / n
+    return m, (xp.stack(squares).sum(0) + (weights * (centres - m) ** 2).sum(0)) / n
+
+
+def _affine(x: Any, middle: Any, scale: Any, shift: Any) -> Any:
+    """(x - middle) scale + shift."""
+    y = columns.affine(x, middle, scale, shift)
+    if y is not None:
+        return y
+    matrix = long_rows(x)
+    middle, scale, shift = (v if v is None else tiled(v, matrix.shape[1]) for v in (middle, scale, shift))
+    y = np.empty_like(matrix)
+    for chunk in chunks(matrix):
+        part = np.subtract(matrix[chunk], middle, out=y[chunk])
+        part *= scale
+        if shift is not None:
+            part += shift
+    return y
+
+
+def _dots(x: Any, g: Any, middle: Any) -> tuple[Any, Any]:
+    """The sums of g and of g (x - middle) over the positions."""
+    found = columns.dots(x, g, middle)
+    if found is not None:
+        return found
+    channels, x, g = x.shape[1], long_rows(x), long_rows(g)
+    middle, total, dot = tiled(middle, x.shape[1]), 0, 0
     for chunk in chunks(x):
-        part = np.subtract(x[chunk], middle, out=gx[chunk]) if g is None else gx[chunk]
+        total = total + column_sums(g[chunk], channels)
+        dot = dot + column_dots(x[chunk] - middle, g[chunk], channels)
+    return total, dot
+
+
+def _combine(x: Any, g: Any, middle: Any, scale: Any, slope: Any, constant: Any) -> Any:
+    """g scale + (x - middle) slope + constant."""
+    y = columns.combine(x, g, middle, scale, slope, constant)
+    if y is not None:
+        return y
+    x, g = long_rows(x), long_rows(g)
+    middle, scale, slope, constant = (tiled(v, x.shape[1]) for v in (middle, scale, slope, constant))
+    y = np.empty_like(x)
+    for chunk in chunks(x):
+        part = np.subtract(x[chunk], middle, out=y[chunk])
         part *= slope
         part += constant
-        if g is not None:
-            part += g[chunk] * scale
-    return unrows(gx, shape), gw, gb
+        part += g[chunk] * scale
+    return y
 
 
 def batch_norm(

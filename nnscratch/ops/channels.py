@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import kernels
 from ..autograd import defvjp, primitive
+from ..kernels import columns
 from ..kernels.channels import fold, long_rows, rows, rows_together, tiled
 from .views import expand, reshape
 
@@ -67,7 +68,11 @@ defvjp(channel_sum, lambda g, _y, _x: expand(reshape(g, (-1, *(1,) * (_x.ndim - 
 @primitive
 def channel_affine(x, s, t):
     """y[n, c] = x[n, c] * s[c] + t[c]: (N, C, *spatial), (C,), (C,); s and t may be None."""
-    matrix = long_rows(rows(x))
+    matrix = rows(x)
+    y = columns.affine(matrix, np.zeros_like(t if s is None else s), np.ones_like(t) if s is None else s, t)
+    if y is not None:
+        return unrows(y, x.shape)
+    matrix = long_rows(matrix)
     width = matrix.shape[1]
     if s is None:
         y = matrix + tiled(t, width)

@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 from kernel_cases import conv_case
-from nnscratch.kernels import PoolSpec, im2col, reference
+from nnscratch.kernels import PoolSpec, dispatch, im2col, reference
 
 from nnscratch import kernels
 
@@ -22,9 +22,9 @@ def spy(monkeypatch):
     module = types.ModuleType("spy")
     module.conv = lambda x, w, *, spec: "spy"
     monkeypatch.setitem(sys.modules, "nnscratch.kernels.spy", module)
-    monkeypatch.setitem(kernels.IMPLEMENTATIONS, "spy", lambda function, array, spec: False)
+    monkeypatch.setitem(dispatch.IMPLEMENTATIONS, "spy", lambda function, array, spec: False)
     yield
-    kernels._module.cache_clear()
+    dispatch.module.cache_clear()
 
 
 CASE = conv_case((1, 1, 3), (1, 1, 2))
@@ -65,7 +65,7 @@ def test_functions_that_are_missing_fall_back(spy):
 
 def test_the_choice_follows_the_table(monkeypatch, spy):
     table = {"spy": lambda function, array, spec: array.dtype == np.float32, "im2col": lambda *_: True}
-    monkeypatch.setattr(kernels, "IMPLEMENTATIONS", table)
+    monkeypatch.setattr(dispatch, "IMPLEMENTATIONS", table)
     assert isinstance(conv(), np.ndarray)
     x, w = CASE.x.astype(np.float32), CASE.w.astype(np.float32)
     assert kernels.conv(x, w, spec=CASE.spec) == "spy"
@@ -88,10 +88,10 @@ def test_unknown_name():
 
 
 def test_an_implementation_whose_package_is_missing(monkeypatch):
-    monkeypatch.setitem(kernels.IMPLEMENTATIONS, "absent", lambda function, array, spec: True)
+    monkeypatch.setitem(dispatch.IMPLEMENTATIONS, "absent", lambda function, array, spec: True)
     monkeypatch.setitem(sys.modules, "nnscratch.kernels.absent", None)
     with pytest.raises(ModuleNotFoundError):
-        kernels._module("absent")
+        dispatch.module("absent")
 
 
 @pytest.mark.parametrize("name", ["im2col", "reference"])

@@ -201,3 +201,26 @@ MISTAKES = [
 def test_errors_say_what_was_given(mistake, error, message):
     with pytest.raises(error, match=message):
         mistake()
+
+
+@pytest.mark.parametrize("shape", [(40, 24, 6, 6), (9, 7, 13, 5), (64, 33)])
+@pytest.mark.parametrize("training", [False, True])
+def test_compiled_and_not(shape, training, monkeypatch):
+    """The kernels against the NumPy passes: values, gradients of x, w, b, and running statistics."""
+    pytest.importorskip("numba")
+    from nnscratch.kernels import compiled, use
+
+    monkeypatch.setattr(compiled, "LARGE", 1)
+    x, g, w, b = 2 + rand(*shape), rand(*shape, seed=3), rand(shape[1], seed=1), rand(shape[1], seed=2)
+
+    def results():
+        mean, var = np.zeros(shape[1]), np.ones(shape[1])
+        leaves = [nns.tensor(a, requires_grad=True) for a in (x, w, b)]
+        y = batch_norm(leaves[0], mean, var, *leaves[1:], training)
+        return [y.detach().numpy(), mean, var, *(t.numpy() for t in nns.grad(y, leaves, nns.tensor(g)))]
+
+    fast = results()
+    with use("im2col"):
+        slow = results()
+    for p, q in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(p, q, rtol=1e-11, atol=1e-12)

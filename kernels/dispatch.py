@@ -1,0 +1,110 @@
+"""Which implementation computes: chosen per call by array and size, or by name with `use`.
+
+An implementation is a module with some or all of the functions of this package and a line in `IMPLEMENTATIONS`.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
+from importlib import import_module
+from math import prod
+from types import ModuleType, TracebackType
+from typing import Any
+
+from numpy import ndarray
+
+from .arrays import Array
+from .spec import ConvSpec, PoolSpec
+
+# Name -> when to choose it unasked, given (function name, first array, spec). The first that says yes, and has the
+# function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
+IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
+    "cpu": lambda function, array, spec: _worth_compiling(array, spec),
+    "im2col": lambda function, array, spec: True,
+    "reference": lambda function, array, spec: False,
+}
+COMPILED = f"{__package__}.cpu"
+
+
+def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
+    """Whether NumPy would take long enough (some milliseconds) for the compiled kernels, and importing Numba, to pay."""
+    if type(array) is not ndarray or array.dtype.char not in "fd":
+        return False
+    if isinstance(spec, ConvSpec):
+        return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 17
+    return array.size >= 1 << 16
+
+
+def _named(name: str | None) -> str | None:
+    if name in (None, "", "auto"):
+        return None
+    if name not in IMPLEMENTATIONS:
+        raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
+    return name
+
+
+_DEFAULT = _named(os.environ.get("NNSCRATCH_KERNELS"))
+chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=_DEFAULT)
+
+
+class use:
+    """Compute with the implementation `name` from now on in this thread, or inside a `with` block.
+
+    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks. The environment
+    variable NNSCRATCH_KERNELS names the one to begin with. Raises ValueError for an unknown name.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        name = _named(name)
+        self._previous = chosen.get()
+        chosen.set(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        chosen.set(self._previous)
+
+
+def available() -> list[str]:
+    """Names of the implementations whose packages are installed."""
+    return [name for name in IMPLEMENTATIONS if module(name) is not None]
+
+
+@cache
+def module(name: str) -> ModuleType | None:
+    """The implementation of this name; None where its packages are not installed."""
+    try:
+        return import_module("." + name, __package__)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(f"{__package__}."):
+            raise
+        return None
+    except ImportError as error:  # such as a Numba that does not fit the installed NumPy
+        warnings.warn(f"the kernel implementation {name!r} is left out: {error}", RuntimeWarning, stacklevel=2)
+        return None
+
+
+def pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[..., Any]:
+    """The function of that name to call: of the implementation in `use`, else of the first that wants this array and spec."""
+    name = chosen.get()
+    if name is not None:
+        named = module(name)
+        if named is None:
+            raise ModuleNotFoundError(f"kernel implementation {name!r} needs a package that is not installed")
+        found = getattr(named, function, None)
+        if found is not None:
+            return found
+    for candidate, chooses in IMPLEMENTATIONS.items():
+        if chooses(function, array, spec):
+            found = getattr(module(candidate), function, None)
+            if found is not None:
+                return found
+    raise NotImplementedError(f"no kernel implementation has {function} for {type(array).__name__} {array.dtype}")
+
+
+def is_compiled(function: str, array: Array, spec: ConvSpec | PoolSpec) -> bool:
+    """Whether `function` would run on the compiled kernels, which also take on what follows a convolution."""
+    return pick(function, array, spec).__module__ == COMPILED

@@ -1,0 +1,84 @@
+"""Sums down columns and maps with a number for each column, against float64 NumPy; any shape, any number of threads."""
+
+import numba
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from nnscratch.kernels.cpu import columns
+
+# Narrow rows that can and cannot be put side by side, rows of several parts, one chunk and many, and the smallest.
+SHAPES = [(4096, 3), (245, 100), (1009, 7), (64, 1100), (3000, 64), (70000, 8), (130, 16), (1, 5), (7, 1), (2, 33)]
+TOLERANCE = {np.float32: 3e-6, np.float64: 1e-13}
+
+
+def problem(shape, dtype):
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((2, *shape))
+    x = x * rng.uniform(0.5, 3, shape[1]) + rng.uniform(-9, 9, shape[1])
+    return x.astype(dtype), g.astype(dtype), rng.standard_normal((4, shape[1])).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sums(shape, dtype):
+    x, g, (middle, *_) = problem(shape, dtype)
+    exact, h = x.astype(float), g.astype(float)
+    mean, variance = columns.moments(x)
+    assert mean.dtype == variance.dtype == np.float64
+    np.testing.assert_allclose(mean, exact.mean(0), rtol=TOLERANCE[dtype])
+    np.testing.assert_allclose(variance, exact.var(0), rtol=TOLERANCE[dtype], atol=1e-30)
+    total, dot = columns.dots(x, g, middle)
+    scale = TOLERANCE[dtype] * abs(h).sum(0).max()
+    np.testing.assert_allclose(total, h.sum(0), rtol=0, atol=scale)
+    np.testing.assert_allclose(dot, (h * (exact - middle)).sum(0), rtol=0, atol=20 * scale)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_maps(shape, dtype):
+    x, g, (middle, scale, slope, constant) = problem(shape, dtype)
+    near = {"rtol": TOLERANCE[dtype], "atol": 20 * TOLERANCE[dtype]}
+    away = x.astype(float) - middle
+    np.testing.assert_allclose(columns.affine(x, middle, scale, slope), away * scale + slope, **near)
+    np.testing.assert_allclose(columns.affine(x, middle, scale, None), away * scale, **near)
+    expected = g.astype(float) * scale + away * slope + constant
+    np.testing.assert_allclose(columns.combine(x, g, middle, scale, slope, constant), expected, **near)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(3000, 64), (70000, 8), (245, 100)])
+def test_threads_give_the_same_bits(shape, dtype):
+    x, g, numbers = problem(shape, dtype)
+    bits = set()
+    for threads in (1, numba.config.NUMBA_NUM_THREADS):
+        numba.set_num_threads(threads)
+        results = [*columns.moments(x), *columns.dots(x, g, numbers[0]), columns.combine(x, g, *numbers)]
+        bits.add(b"".join(a.tobytes() for a in results))
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    assert len(bits) == 1
+
+
+def test_far_from_zero():
+    x = (1e4 + np.random.default_rng(0).standard_normal((50000, 16))).astype(np.float32)
+    mean, variance = columns.moments(x)
+    np.testing.assert_allclose(mean, x.astype(float).mean(0), rtol=1e-9)
+    np.testing.assert_allclose(variance, x.astype(float).var(0), rtol=1e-6)
+
+
+def test_constant_columns_have_no_variance():
+    x = np.full((5000, 16), 0.1, np.float32)
+    assert (columns.moments(x)[1] == 0).all()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_bad_number_stays_in_its_column(bad):
+    x, g, numbers = problem((3000, 16), np.float64)
+    x[1234, 5] = bad
+    others = np.arange(16) != 5
+    with np.errstate(invalid="ignore"):
+        mean, variance = columns.moments(x)
+    assert np.isfinite(mean[others]).all() and not np.isfinite(mean[5]) and np.isnan(variance[5])
+    assert np.isfinite(columns.dots(x, g, numbers[0])[1][others]).all()
+    assert np.argwhere(~np.isfinite(columns.affine(x, *numbers[:3]))).tolist() == [[1234, 5]]
