@@ -26,6 +26,8 @@ class Adagrad(Optimizer):
     s <- s + g²  (from initial_accumulator_value);   p <- p - lr / (1 + (t - 1) lr_decay) · g / (sqrt(s) + eps)
     """
 
+    compiled = "adagrad"
+
     def __init__(
         self,
         params: Iterable[Any],
@@ -80,6 +82,8 @@ class RMSprop(Optimizer):
     centered:  a <- alpha a + (1 - alpha) g;   d = sqrt(v - a²) + eps
     p <- p - lr g / d,  with momentum  b <- momentum b + g / d;  p <- p - lr b
     """
+
+    compiled = "rmsprop"
 
     def __init__(
         self,

@@ -39,6 +39,8 @@ class Adam(Optimizer):
     p <- p - lr / (1 - beta1^t) · m / (sqrt(s / (1 - beta2^t)) + eps)
     """
 
+    compiled = "adam"
+
     def __init__(
         self,
         params: Iterable[Any],

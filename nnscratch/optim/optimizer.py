@@ -2,7 +2,8 @@
 
 A subclass gives the rule in three parts: `_buffers` names its state arrays, `_coefficients` computes the scalars of one step,
 and `_update` changes one block of a parameter in a few NumPy passes. A block is a flat, contiguous run of at most BLOCK
-elements, so that all passes over it find it in the cache.
+elements, so that all passes over it find it in the cache. Where `compiled` names the same rule among the kernels, these do all
+parameters in one pass, and with the same bits.
 """
 
 # ruff: noqa: ARG002  (every rule has the same signature)
@@ -17,6 +18,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import enable_grad, mark_written
+from ..kernels import optimizer as kernels
 from ..tensor import Tensor
 
 BLOCK = 1 << 15
@@ -31,6 +33,13 @@ class Optimizer:
     Raises TypeError or ValueError for an empty list, a tensor that is not a leaf, a duplicate, or an option out of range.
     """
 
+    compiled: str | None = None  # the kernels' name of the rule, where they have it
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "_update" in vars(cls):  # a rule of its own
+            cls.compiled = vars(cls).get("compiled")
+
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, Tensor):
             raise TypeError(
@@ -40,6 +49,7 @@ class Optimizer:
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         self._slots: dict[Tensor, _Slot] = {}
+        self._apart: bool | None = None  # whether no two parameters share memory, once it has been looked at
         self._scratch: dict[Any, list[Any]] = {}
         groups = list(params)
         if not groups:
@@ -77,34 +87,50 @@ class Optimizer:
                 loss = closure()
         token = backend.ignore_float_errors()
         try:
-            for group in self.param_groups:
-                for p in group["params"]:
-                    if p._grad is not None:
-                        self._step_one(p, group)
+            jobs = [self._job(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None]
+            for job in self._run_compiled(jobs):
+                self._run(*job)
         finally:
             backend.restore_float_errors(token)
+        for slot, *_ in jobs:
+            mark_written(slot.data)
         return loss
 
-    def _step_one(self, p: Tensor, group: dict[str, Any]) -> None:
+    def _job(self, p: Tensor, group: dict[str, Any]) -> tuple[_Slot, Any, tuple[Any, ...]]:
+        """The parameter's slot, its gradient, and (1 - decoupled decay, the gradient's sign, weight decay, coefficients)."""
         state = self.state[p]
         c = self._coefficients(group, state)
-        slot = self._slot(p, state, group)
-        decay, maximize = group.get("weight_decay", 0), group.get("maximize", False)
-        shrink = 1.0
+        decay, shrink = group.get("weight_decay", 0), 1.0
         if decay and group.get("decoupled_weight_decay", False):
             shrink, decay = 1 - group["lr"] * decay, 0
-        grad = slot.flat(p._grad.data)  # type: ignore[union-attr]
-        for at, x, v, t, u, buffers in slot.blocks:
+        sign = -1 if group.get("maximize", False) else 1
+        return self._slot(p, state, group), p._grad.data, (shrink, sign, decay, c)  # type: ignore[union-attr]
+
+    def _run_compiled(self, jobs: list[Any]) -> list[Any]:
+        """Do what the kernels take; returns the jobs that are left."""
+        if self.compiled is None:
+            return jobs
+        mine = [job for job in jobs if job[0].run is not None]
+        if self._apart is None:
+            self._apart = kernels.apart([slot.data for slot in self._slots.values() if slot.run is not None])
+        runs, gradients, numbers = [job[0].run for job in mine], [job[1] for job in mine], [job[2] for job in mine]
+        if not self._apart or not kernels.step(self.compiled, runs, gradients, numbers):
+            return jobs
+        return [job for job in jobs if job[0].run is None]
+
+    def _run(self, slot: _Slot, grad: Any, numbers: tuple[Any, ...]) -> None:
+        shrink, sign, decay, c = numbers
+        grad = slot.flat(grad)
+        for at, x, v, t, u, buffers in slot.blocks(self._scratch):
             g = grad if at is None else grad[at]
             if shrink != 1:
                 np.multiply(x, shrink, out=x)
             if decay:
                 np.multiply(x, decay, out=v)
-                g = np.subtract(v, g, out=v) if maximize else np.add(v, g, out=v)
-            elif maximize:
+                g = np.subtract(v, g, out=v) if sign < 0 else np.add(v, g, out=v)
+            elif sign < 0:
                 g = np.negative(g, out=v)
             self._update(c, x, g, t, u, *buffers)
-        mark_written(p.data)
 
     def _slot(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> _Slot:
         slot = self._slots.get(p)
@@ -118,7 +144,8 @@ class Optimizer:
         for name in names:
             if name not in state:
                 state[name] = Tensor(self._initial(name, p.data, group))
-        slot = self._slots[p] = _Slot(p.data, names, [state[name] for name in names], self._scratch)
+        slot = self._slots[p] = _Slot(p.data, names, [state[name] for name in names])
+        self._apart = None
         return slot
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -212,29 +239,39 @@ def _restored(value: Any, p: Tensor, buffer: bool, what: str) -> Any:
 
 
 class _Slot:
-    """One parameter and its buffers cut into blocks: (where, x, three temporaries, buffers), views that are made once."""
+    """One parameter and its buffers, as the kernels take them and as NumPy does: cut into blocks."""
 
-    def __init__(self, data: Any, names: tuple[str, ...], buffers: list[Tensor], scratch: dict[Any, list[Any]]):
+    def __init__(self, data: Any, names: tuple[str, ...], buffers: list[Tensor]):
         self.data, self.names, self.buffers = data, names, buffers
         self.order = _memory_order(data)
         self.plain = self.order == tuple(range(data.ndim))
-        arrays = [data, *(b.data for b in buffers)]
-        if self.order is None or any(b.strides != data.strides for b in arrays):
+        self.arrays = [data, *(b.data for b in buffers)]
+        if any(b.strides != data.strides for b in self.arrays):
             self.order = None
-            temporaries = [np.empty_like(data) for _ in range(3)]
-            self.blocks = [(None, data, *temporaries, arrays[1:])]
-            return
+        self.run = kernels.prepare(data, self.arrays[1:])
+        self._blocks: list[Any] | None = None
+
+    def blocks(self, scratch: dict[Any, list[Any]]) -> list[Any]:
+        """(where, x, three temporaries, buffers) of each block: views that are made once."""
+        if self._blocks is None:
+            self._blocks = self._cut(scratch)
+        return self._blocks
+
+    def _cut(self, scratch: dict[Any, list[Any]]) -> list[Any]:
+        data, arrays = self.data, self.arrays
+        if self.order is None:
+            return [(None, data, *[np.empty_like(data) for _ in range(3)], arrays[1:])]
         length = min(data.size, BLOCK) if isinstance(data, np.ndarray) else data.size
         key = (data.dtype, backend.device_of(data))
         if key not in scratch or scratch[key][0].size < length:
             scratch[key] = [backend.array_module(data).empty(length, data.dtype) for _ in range(3)]
-        flat = [self.flat(a) for a in arrays]
-        self.blocks = []
+        flat, blocks = [self.flat(a) for a in arrays], []
         for start in range(0, data.size, max(length, 1)):
             at = slice(start, min(start + length, data.size))
             temporaries = [t[: at.stop - at.start] for t in scratch[key]]
             x, *rest = [a[at] for a in flat]
-            self.blocks.append((None if length == data.size else at, x, *temporaries, rest))
+            blocks.append((None if length == data.size else at, x, *temporaries, rest))
+        return blocks
 
     def flat(self, a: Any) -> Any:
         """The elements of `a` in the order in which the parameter has them in memory: a view when `a` is laid out alike."""

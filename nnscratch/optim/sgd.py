@@ -22,6 +22,8 @@ class SGD(Optimizer):
     `maximize` ascends instead. Raises ValueError for a negative option, or for nesterov without momentum or with dampening.
     """
 
+    compiled = "sgd"
+
     def __init__(
         self,
         params: Iterable[Any],

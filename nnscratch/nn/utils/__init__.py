@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import autograd, backend, ops
 from ...backend import default_generator
+from ...kernels import optimizer as kernels
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
@@ -52,6 +53,8 @@ def _total_norm(arrays: list[Any], norm_type: float) -> Any:
     """The norm of all elements, as a NumPy or CuPy scalar."""
     if not arrays:
         return np.zeros((), backend.get_default_dtype())
+    if norm_type == 2 and (norm := kernels.norm(arrays)) is not None:
+        return arrays[0].dtype.type(norm)
     norms = [ops.vector_norm(a, float(norm_type)) for a in arrays]
     return norms[0] if len(norms) == 1 else ops.vector_norm(backend.array_module(arrays[0]).stack(norms), float(norm_type))
 
@@ -84,8 +87,10 @@ def clip_grad_norm_(
     _check_finite(norm, norm_type, error_if_nonfinite)
     scale = min(max_norm / (float(norm) + 1e-6), 1.0)  # nan where the norm is: min keeps its first argument then
     if scale != 1.0:
+        if not kernels.scale(arrays, scale):
+            for a in arrays:
+                np.multiply(a, scale, out=a)
         for a in arrays:
-            np.multiply(a, scale, out=a)
             autograd.mark_written(a)
     return Tensor(backend.array_module(norm).asarray(norm))
 
