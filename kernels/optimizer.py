@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _chosen, _module
 from .arrays import Array
+from .dispatch import chosen, module
 
 RULES = ("sgd", "adam", "rmsprop", "adagrad")
 LARGE = 1 << 15  # elements of all parameters together, from which on the kernels are worth their import
@@ -99,7 +99,7 @@ def _rows(arrays: Sequence[Array]) -> list[tuple[int, int]] | None:
 
 
 def _worth(arrays: Sequence[np.ndarray]) -> bool:
-    return _chosen.get() in (None, "cpu") and sum([a.size for a in arrays]) >= LARGE and _module("cpu") is not None
+    return chosen.get() in (None, "cpu") and sum([a.size for a in arrays]) >= LARGE and module("cpu") is not None
 
 
 def _takes(a: Array) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 import warnings
@@ -20,6 +21,8 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     args = parser(COMMANDS).parse_args(argv)
+    if getattr(args, "quiet", False):
+        os.environ.setdefault("NNSCRATCH_QUIET", "1")  # no note while kernels compile
     from .training import Interrupted
 
     try:

@@ -49,7 +49,7 @@ class _Cache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         found = super().load_overload(sig, target_context)
-        if found is None and not _Cache._noted and os.environ.get("NNSCRATCH_QUIET", "0") in ("", "0"):
+        if found is None and not _Cache._noted and sys.stderr.isatty() and not os.environ.get("NNSCRATCH_QUIET"):
             _Cache._noted = True
             print("nnscratch: compiling kernels for this CPU, once (`nnscratch warmup` does all ahead) ...", file=sys.stderr)
         return found
