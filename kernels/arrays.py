@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .memory import aligned
+
 Array = Any  # numpy.ndarray or cupy.ndarray
 
 
@@ -15,6 +17,13 @@ def array_module(array: Array) -> ModuleType:
     import cupy
 
     return cupy
+
+
+def empty(beside: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+    """An uninitialised array where `beside` lives; NumPy's on the memory pool."""
+    if not isinstance(beside, np.ndarray) or np.dtype(dtype).hasobject:
+        return array_module(beside).empty(shape, dtype)
+    return aligned(shape, dtype)
 
 
 def channels_last(x: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import depthwise
-from .arrays import Array, array_module, channels_first, channels_last
+from .arrays import Array, array_module, channels_first, channels_last, empty
 from .pooling import avg_pool, avg_pool_input, gather, max_pool, scatter
 from .spec import ConvSpec
 from .windows import add_windows, flip, grouped, has_mirror, mirror, place, reach, take_back, windows
@@ -98,7 +98,7 @@ def _is_depthwise(spec: ConvSpec) -> bool:
 def _gather(x: Array, w: Array, spec: ConvSpec) -> Array:
     """Convolution: y = columns(x) @ w."""
     dtype = np.result_type(x, w)
-    y = array_module(x).empty((len(x), *spec.output, spec.out_channels), dtype)
+    y = empty(x, (len(x), *spec.output, spec.out_channels), dtype)
     matrix = _weight_matrix(w, spec)
     for chunk, cols in _columns(x, spec, dtype):
         np.matmul(cols, matrix, out=_rows(y, chunk, spec))
@@ -121,7 +121,7 @@ def _scatter(g: Array, w: Array, spec: ConvSpec) -> Array:
     xp, dtype, g = array_module(g), np.result_type(g, w), channels_last(g)
     x = channels_first(xp.zeros((len(g), *spec.input, spec.in_channels), dtype))
     matrix = _weight_matrix(w, spec).swapaxes(1, 2)
-    work = _Workspace(xp, spec, dtype, len(g), run=spec.weight_shape[1])  # adds go tap by tap
+    work = _Workspace(g, spec, dtype, len(g), run=spec.weight_shape[1])  # adds go tap by tap
     for chunk in _chunks(len(g), spec, dtype):
         padded, by_window, cols = work.views(chunk.end - chunk.begin, chunk.high - chunk.low)
         np.matmul(_rows(g, chunk, spec), matrix, out=cols)
@@ -181,7 +181,7 @@ def _columns(x: Array, spec: ConvSpec, dtype: np.dtype) -> Iterator[tuple[_Chunk
         yield whole, _rows(channels_last(x[:, :, *steps]), whole, spec)
         return
     run = spec.weight_shape[1] * (spec.kernel[-1] if spec.dilation[-1] == 1 else 1)
-    work = _Workspace(array_module(x), spec, dtype, len(x), run)
+    work = _Workspace(x, spec, dtype, len(x), run)
     for chunk in _chunks(len(x), spec, dtype):
         rows = chunk.high - chunk.low
         padded, by_window, cols = work.views(chunk.end - chunk.begin, rows)
@@ -198,13 +198,13 @@ class _Workspace:
     `run` is how many elements of a column's row are copied or added at a stretch.
     """
 
-    def __init__(self, xp, spec: ConvSpec, dtype: np.dtype, n: int, run: int) -> None:
+    def __init__(self, beside: Array, spec: ConvSpec, dtype: np.dtype, n: int, run: int) -> None:
         images, rows = _chunk_size(spec, dtype)
         images = min(images, n)
         self.spec = spec
         # A scatter keeps whole images while their rows come chunk by chunk.
-        self.padded = xp.zeros(images * spec.in_channels * prod(reach(spec, spec.output[0])), dtype)
-        self.columns = xp.empty(images * rows * _row_size(spec), dtype)
+        self.padded = array_module(beside).zeros(images * spec.in_channels * prod(reach(spec, spec.output[0])), dtype)
+        self.columns = empty(beside, (images * rows * _row_size(spec),), dtype)
         self.runs_along_output = run * dtype.itemsize < SHORT_RUN_BYTES
         self.made: dict[tuple[int, int], tuple[Array, Array, Array]] = {}
 

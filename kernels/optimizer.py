@@ -16,7 +16,7 @@ import numpy as np
 from .arrays import Array
 from .dispatch import chosen, module
 
-RULES = ("sgd", "adam", "rmsprop", "adagrad")
+RULES = ("sgd", "adam", "rmsprop", "adagrad", "average")
 LARGE = 1 << 15  # elements of all parameters together, from which on the kernels are worth their import
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 

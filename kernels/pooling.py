@@ -4,7 +4,7 @@ from math import prod
 
 import numpy as np
 
-from .arrays import Array, array_module, channels_first, channels_last
+from .arrays import Array, array_module, channels_first, channels_last, empty
 from .slices import region, span
 from .spec import PoolSpec
 
@@ -14,8 +14,8 @@ CHUNK_BYTES = 1 << 20  # of input per chunk of images, so that all passes over i
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:
     xp, x = array_module(x), channels_last(x)
     n, channels = x.shape[0], x.shape[-1]
-    y = xp.empty((n, *spec.output, channels), x.dtype)
-    indices = xp.empty(y.shape, np.int64)
+    y = empty(x, (n, *spec.output, channels), x.dtype)
+    indices = empty(x, y.shape, np.int64)
     first, start, step = _index_tables(xp, spec)
     regions = [region(spec, k) for k in np.ndindex(*spec.kernel)]
     # The running winner is a kernel position in the smallest integer type; it becomes a plane index once, at the end.

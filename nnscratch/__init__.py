@@ -68,6 +68,7 @@ from .backend import (
     set_rng_state,
     uint8,
 )
+from .kernels.malloc import tune_malloc
 from .kernels.memory import empty_cache, memory_stats, reset_peak_memory_stats, set_memory_limit
 from .kernels.precision import precision
 from .methods import DTYPES as _DTYPES

@@ -200,6 +200,19 @@ def _adagrad_loop(p, g, s, numbers):
 
 
 @parallel
+def _average(item, table, numbers, like):
+    """a <- a + rest (w - a), with a in the parameter's place and w in the gradient's."""
+    r = _row(item, table)
+    _average_loop(_run(item, table[r], 2, like), _run(item, table[r], 3, like), numbers[r, 3])
+
+
+@exact
+def _average_loop(a, w, rest):
+    for i in range(len(a)):
+        a[i] += (w[i] - a[i]) * rest
+
+
+@parallel
 def _squares(item, table, sums, like):
     x, total = _run(item, table[_row(item, table)], 2, like), 0.0
     for i in range(len(x)):
@@ -220,4 +233,5 @@ RULES = {
     "adam": (_adam, lambda beta1, beta2, lr, eps: (1 - beta1, beta2, 1 - beta2, lr, eps)),
     "rmsprop": (_rmsprop, lambda lr, alpha, eps, momentum, centered: (lr, alpha, 1 - alpha, eps, momentum, centered)),
     "adagrad": (_adagrad, lambda lr, eps: (lr, eps)),
+    "average": (_average, lambda decay: (1 - decay,)),
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import mark_written
+from ..kernels import optimizer as kernels
 from ..tensor import Tensor
 
 
@@ -27,15 +28,17 @@ class EMA:
         self.decay, self.warmup, self.updates = decay, warmup, 0
         self.parameters = _named(model)
         self.averages = {name: np.copy(p.data, order="K") for name, p in self.parameters.items()}
-        self._scratch = {name: np.empty_like(a) for name, a in self.averages.items()}
 
     def update(self) -> None:
         """Move the averages towards the present weights."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
-        for name, p in self.parameters.items():
-            average, t = self.averages[name], self._scratch[name]
-            np.subtract(p.data, average, out=t)
+        weights, averages = [p.data for p in self.parameters.values()], list(self.averages.values())
+        runs = [kernels.prepare(average, ()) for average in averages]
+        if None not in runs and kernels.step("average", runs, weights, [(1, 1, 0, (decay,))] * len(runs)):
+            return
+        for w, average in zip(weights, averages):
+            t = np.subtract(w, average, out=np.empty_like(average))
             np.multiply(t, 1 - decay, out=t)
             np.add(average, t, out=average)
 

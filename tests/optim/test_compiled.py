@@ -56,7 +56,8 @@ def train(name, options, starts, gradients, implementation, make=lambda name, ps
 def test_the_cases_are_all_there():
     assert {name for name, _ in CASES} >= set(COMPILED)
     assert {name for name in optim.__all__ if getattr(getattr(optim, name), "compiled", None)} == set(COMPILED)
-    assert {getattr(optim, name).compiled for name in COMPILED} == set(cpu.RULES) == set(seam.RULES)
+    rules = {getattr(optim, name).compiled for name in COMPILED}
+    assert rules | {"average"} == set(cpu.RULES) == set(seam.RULES)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -281,6 +282,21 @@ def test_small_work_is_numpys(monkeypatch, eager):
         p.grad = nns.Tensor(np.ones(size, np.float32))
         optim.Adam([p]).step()
         assert len(eager) == expected
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_averages_have_the_bits_of_numpy(dtype, eager):
+    def run(implementation):
+        ps = [nns.Tensor(a, requires_grad=True) for a in arrays(dtype)]
+        ema = optim.EMA(ps, decay=0.9, warmup=True)
+        with use(implementation):
+            for step in range(4):
+                for p, a in zip(ps, arrays(dtype, seed=step)):
+                    p.data[...] = a if step % 2 else np.asfortranarray(a)
+                ema.update()
+        return [a.tobytes() for a in ema.averages.values()]
+
+    assert run("cpu") == run("im2col") and [count for _, count, _ in eager] == [len(SHAPES)] * 4
 
 
 # ----------------------------------------------------------------------------------------------------- norms and scaling
