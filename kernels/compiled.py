@@ -20,12 +20,17 @@ def compiled(name: str, *arrays: Array) -> ModuleType | None:
     None too without Numba, or where `kernels.use` asks for another implementation.
     """
     first = arrays[0]
-    if type(first) is not np.ndarray or first.size < LARGE or first.dtype.char not in "fd" or chosen.get() not in (None, "cpu"):
+    if type(first) is not np.ndarray or first.size < LARGE or first.dtype.char not in "fd":
         return None
     for other in arrays[1:]:
         if type(other) is not np.ndarray or other.dtype != first.dtype:
             return None
-    return _part(name)
+    return part(name)
+
+
+def part(name: str) -> ModuleType | None:
+    """The module `cpu.<name>`; None without Numba, or where `kernels.use` asks for another implementation."""
+    return _part(name) if chosen.get() in (None, "cpu") else None
 
 
 @cache
@@ -48,3 +53,12 @@ def _memory_order(shape: tuple[int, ...], strides: tuple[int, ...], step: int) -
             return None
         step *= shape[i]
     return tuple(axes)
+
+
+def in_memory_order_of(x: Array, values: np.ndarray) -> np.ndarray:
+    """Flat values as an array of x's shape and memory order (C's, where x has gaps): a view."""
+    order = memory_order(x) or tuple(range(x.ndim))
+    back = [0] * x.ndim
+    for place, axis in enumerate(order):
+        back[axis] = place
+    return values.reshape([x.shape[axis] for axis in order]).transpose(back)

@@ -24,3 +24,9 @@ def backward(name: str, g: Array, v: Array, **parameters: float) -> Array | None
     """g f'(x), element by element; v is f(x) or x, as the formula asks."""
     cpu = compiled("elementwise", v, g)
     return None if cpu is None else cpu.backward(name, g, v, **parameters)
+
+
+def masked(x: Array, keep: Array, scale: float) -> Array | None:
+    """scale x where the boolean array `keep` of its shape holds, else 0."""
+    cpu = compiled("elementwise", x) if keep.shape == x.shape else None
+    return None if cpu is None else cpu.masked(x, keep, scale)

@@ -154,6 +154,11 @@ class Generator:
         self.numpy = np.random.Generator(np.random.Philox(self._seed))
         return self
 
+    def key(self) -> tuple[int, int]:
+        """Two random integers below 2^64, with which a kernel makes a stream of its own."""
+        first, second = self.numpy.bit_generator.random_raw(2)
+        return int(first), int(second)
+
     def initial_seed(self) -> int:
         """The seed the stream was last started from."""
         return self._seed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..compiled import memory_order
+from ..compiled import in_memory_order_of, memory_order
 from .simd import aligned
 
 
@@ -24,11 +24,5 @@ def flat_like(g: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def empty_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A new array with the shape and memory order of a dense x; and its elements as `flat` gives them."""
-    order = memory_order(x)
     block = aligned((x.size,), x.dtype)
-    if order == tuple(range(x.ndim)):
-        return block.reshape(x.shape), block
-    back = [0] * x.ndim
-    for place, axis in enumerate(order):  # type: ignore[arg-type]
-        back[axis] = place
-    return block.reshape([x.shape[axis] for axis in order]).transpose(back), block  # type: ignore[union-attr]
+    return in_memory_order_of(x, block), block

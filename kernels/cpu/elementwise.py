@@ -193,6 +193,16 @@ def backward(name: str, g: np.ndarray, v: np.ndarray, **parameters: float) -> np
     return gx
 
 
+def masked(x: np.ndarray, keep: np.ndarray, scale: float) -> np.ndarray | None:
+    """scale x where `keep` holds, else 0, in x's memory order; None where x has gaps."""
+    source = flat(x)
+    if source is None:
+        return None
+    y, target = empty_like(x)
+    _masked(-(-x.size // BLOCK), source, flat_like(keep, x), target, scale, nanoseconds=_cost(x))
+    return y
+
+
 def _settings(name: str, parameters: dict[str, float]) -> tuple[float, ...]:
     values = [float(parameters[p]) for p in FORMULAS[name].parameters]
     return KINDS[name], *values, *(0.0,) * (PARAMETERS - len(values))
@@ -200,3 +210,13 @@ def _settings(name: str, parameters: dict[str, float]) -> tuple[float, ...]:
 
 def _cost(x: np.ndarray) -> float:
     return 0.1 * x.nbytes
+
+
+@parallel
+def _masked(item, x, keep, y, scale):
+    start, end = item * BLOCK, min((item + 1) * BLOCK, len(x))
+    values, kept, results = x[start:end], keep[start:end], y[start:end]
+    factor = x.dtype.type(scale)
+    for i in range(len(results)):
+        value = values[i] * factor
+        results[i] = value if kept[i] else 0

@@ -24,6 +24,7 @@ from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
+from ..polynomials import LOG, LOG_2, SQRT_HALF_BITS
 from .simd import I32, I64, VECTOR_BYTES
 
 # An instruction with a flag of its own is passed over when Numba hands out the kernel's flags. These mean nothing there.
@@ -119,8 +120,7 @@ class Number:
         return y
 
 
-# Constants by `Number.double`. log 2 is in two parts, the first of so few digits that its products with exponents are exact.
-LOG_2 = {False: (0.693359375, -2.12194440e-4), True: (6.93147180369123816490e-01, 1.90821492927058770002e-10)}
+# Coefficients by `Number.double`, the highest power first.
 LOG2_E = 1.4426950408889634
 EXP = {  # (e^r - 1 - r) / r² for |r| <= log(2) / 2
     False: (0.000199133494, 0.0013939961, 0.00833327472, 0.0416663718, 0.166666668, 0.500000004),
@@ -131,16 +131,6 @@ EXP = {  # (e^r - 1 - r) / r² for |r| <= log(2) / 2
     ),
 }
 EXP_ENDS = {False: (-104.0, 89.0), True: (-746.0, 710.0)}  # beyond, e^x is 0 or infinite
-LOG = {
-    False: (  # (log(1 + f) - f + f²/2) / f³ for 1 + f between √½ and √2
-        *(0.06967690251, -0.1170895918, 0.1180357308, -0.1239493529, 0.1423043124, -0.1666894159, 0.2000155447),
-        *(-0.2499998585, 0.3333332224),
-    ),
-    True: (  # (log(1 + f) / s - 2) / s² in s², with s = f / (2 + f)
-        *(0.147565913030609785, 0.153182240588910453, 0.181833896695579905, 0.222222022158653921, 0.285714287032325294),
-        *(0.399999999996141587, 0.66666666666666987),
-    ),
-}
 ARTANH = {  # (2 artanh(s) / s - 2) / s² in s² for |s| <= 1/3
     False: (0.242649071, 0.2143838245, 0.2861576129, 0.3999892577, 0.6666667494),
     True: (
@@ -148,7 +138,6 @@ ARTANH = {  # (2 artanh(s) / s - 2) / s² in s² for |s| <= 1/3
         *(0.181817493945481017, 0.222222237933612321, 0.285714285511547742, 0.400000000001257091, 0.666666666666664151),
     ),
 }
-SQRT_HALF_BITS = {False: 0x3F3504F3, True: 0x3FE6A09E667F3BCD}
 ERF_32 = (  # erf(x) / x = P(x²) / Q(x²) for |x| < 3.95, where erf becomes 1
     (2.0507321e-06, 0.000284887017, 0.00376446138, 0.052745285, 0.190375562, 1.12837915),
     (3.80985915e-05, 0.00116231097, 0.0149668876, 0.114096926, 0.502048692, 1.0),

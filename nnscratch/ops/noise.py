@@ -12,14 +12,18 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from ..autograd import defvjp, primitive
 from ..backend import Generator, generator_or_default
+from ..kernels import pointwise
+from ..kernels.select import select
 from ..tensor import Tensor, array_of
 from .activation import SELU_ALPHA, SELU_SCALE, leaky_relu, softmax
 from .arithmetic import add, div, mul, sub
 from .compare import gt, where
 from .creation import made
 from .dims import axis_of
-from .random import draw_uniform
+from .promote import as_float
+from .random import draw_kept, draw_uniform
 
 __all__ = [
     "alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax",
@@ -29,8 +33,23 @@ __all__ = [
 
 def _kept(x: Any, shape: tuple[int, ...], p: float, generator: Generator | None) -> Any:
     """A boolean array of `shape` on x's device, True with probability 1 - p."""
-    keep = draw_uniform(shape, backend.float32, generator) >= p
-    return backend.array_module(array_of(x)).asarray(keep)
+    array = array_of(x)
+    if tuple(shape) == array.shape:
+        keep = draw_kept(array, p, generator)
+    else:
+        keep = draw_uniform(shape, backend.float32, generator) >= p
+    return backend.array_module(array).asarray(keep)
+
+
+@primitive
+def _masked(x, *, keep, scale):
+    """scale x where `keep` holds, else 0."""
+    x = as_float(x)
+    y = pointwise.masked(x, keep, scale)
+    return select(keep, x * scale, 0) if y is None else y
+
+
+defvjp(_masked, lambda g, _y, _x, *, keep, scale: _masked(g, keep=keep, scale=scale))
 
 
 def _check_probability(name: str, p: float) -> None:
@@ -51,7 +70,7 @@ def _dropout(name: str, x: Any, shape: Any, p: float, training: bool, generator:
     if not training or p == 0:
         return x
     keep = _kept(x, shape, p, generator)
-    return where(keep, mul(x, 1 / (1 - p) if p < 1 else 0.0), 0)
+    return _masked(x, keep=keep, scale=1 / (1 - p) if p < 1 else 0.0)
 
 
 def dropout(

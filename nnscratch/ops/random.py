@@ -1,40 +1,61 @@
 """Tensors of random numbers.
 
 All draw from `generator` (nnscratch.Generator), or from the default one, which `manual_seed` restarts. Numbers are drawn on the
-CPU and moved, so that a seed gives the same ones on every device; float32 is drawn as float32.
+CPU and moved, so that a seed gives the same ones on every device; float32 is drawn as float32. Few numbers come from NumPy's
+Philox 4x64 one after another; many are functions of a key drawn from it and of their places (Philox 4x32-10), the same for any
+number of threads, with Numba and without.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from .. import backend
 from ..backend import Generator, generator_or_default
+from ..kernels import random as kernels
+from ..kernels.compiled import in_memory_order_of
 from ..tensor import Tensor, array_of
 from .creation import made, size_of
 
 __all__ = ["normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "uniform"]
 
 
+MANY = 1 << 15  # numbers from which on they are computed from a key that the generator gives, on all threads
+
+
 def draw_uniform(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
     """Uniform on [0, 1) as an array."""
-    return _draw("random", shape, dtype, generator)
+    return _draw("random", kernels.uniform, shape, dtype, generator)
 
 
 def draw_normal(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
     """Standard normal as an array."""
-    return _draw("standard_normal", shape, dtype, generator)
+    return _draw("standard_normal", kernels.normal, shape, dtype, generator)
 
 
-def _draw(method: str, shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
+def _draw(method: str, by_key: Callable, shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
     dtype = backend.get_default_dtype() if dtype is None else np.dtype(dtype)
     if dtype.kind != "f":
         raise RuntimeError(f"random numbers: expected a floating-point dtype, got {dtype}")
     own = dtype if dtype in (backend.float32, backend.float64) else backend.float32
-    values = getattr(generator_or_default(generator).numpy, method)(shape, dtype=own)
-    return np.asarray(values).astype(dtype, copy=False)
+    generator, size = generator_or_default(generator), prod(shape)
+    if size >= MANY:
+        values = by_key(size, own, generator.key()).reshape(shape)
+    else:
+        values = np.asarray(getattr(generator.numpy, method)(shape, dtype=own))
+    return values.astype(dtype, copy=False)
+
+
+def draw_kept(like: Any, p: float, generator: Generator | None) -> np.ndarray:
+    """Booleans, True with probability 1 - p, of the shape of an array and, where they are many, in its memory order."""
+    generator = generator_or_default(generator)
+    if like.size < MANY:
+        return draw_uniform(like.shape, backend.float32, generator) >= p
+    return in_memory_order_of(like, kernels.keep(like.size, p, generator.key()))
 
 
 def rand(

@@ -247,3 +247,53 @@ def test_errors(case):
     f, error, message = ERRORS[case]
     with pytest.raises(error, match=message):
         f()
+
+
+MANY = {
+    "rand": lambda **k: nns.rand(200, 300, **k),
+    "randn": lambda **k: nns.randn(200, 300, **k),
+    "randn float64": lambda **k: nns.randn(200, 300, dtype=nns.float64, **k),
+    "randn float16": lambda **k: nns.randn(200, 300, dtype=nns.float16, **k),
+    "normal": lambda **k: nns.normal(1.0, 2.0, (200, 300), **k),
+    "bernoulli": lambda **k: nns.bernoulli(nns.full((200, 300), 0.5), **k),
+    "dropout": lambda **k: nns.dropout(nns.ones(200, 300), 0.5, **k),
+    "alpha_dropout": lambda **k: nns.alpha_dropout(nns.ones(200, 300), 0.5, True, **k),
+    "rrelu": lambda **k: nns.rrelu(nns.full((200, 300), -1.0), training=True, **k),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_many_numbers_continue_from_a_state_with_numba_and_without(name):
+    draw, generator = MANY[name], seeded()
+    first = draw(generator=generator).numpy()
+    nns.randn(3, generator=generator)  # few numbers in between
+    state = generator.get_state()
+    second = draw(generator=generator).numpy()
+    assert not np.array_equal(first, second)
+    for kernels in ("auto", "im2col"):
+        with nns.kernels.use(kernels):
+            np.testing.assert_array_equal(draw(generator=seeded()).numpy(), first)
+            np.testing.assert_array_equal(draw(generator=nns.Generator(0).set_state(state)).numpy(), second)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels last", "strided"])
+@pytest.mark.parametrize("kernels", ["auto", "im2col"])
+def test_dropout_of_many(layout, kernels):
+    x = np.random.default_rng(0).standard_normal((8, 16, 20, 20))
+    if layout == "channels last":
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    elif layout == "strided":
+        x = np.repeat(x, 2, axis=3)[..., ::2]
+    p, g = 0.3, np.random.default_rng(1).standard_normal(x.shape)
+    with nns.kernels.use(kernels):
+        t = nns.Tensor(x).requires_grad_()
+        y = nns.dropout(t, p, generator=seeded())
+        gx = nns.grad(y, [t], nns.tensor(g), retain_graph=True)[0].numpy()
+        slope = nns.grad((y * y).sum(), [t], create_graph=True)[0]
+        curvature = nns.grad(slope, [t], nns.tensor(g))[0].numpy()
+    scale, y = 1 / (1 - p), y.detach().numpy()
+    kept = y != 0
+    assert abs(kept.mean() - (1 - p)) < 4 * np.sqrt(p * (1 - p) / kept.size)
+    np.testing.assert_array_equal(y, np.where(kept, x * scale, 0))
+    np.testing.assert_array_equal(gx, np.where(kept, g * scale, 0))
+    np.testing.assert_allclose(curvature, np.where(kept, 2 * scale**2 * g, 0), rtol=1e-14)
