@@ -5,6 +5,7 @@ act(v) = v where v > 0, else slope v, for 0 <= slope <= 1: 1 for none, 0 for rel
 
 import numpy as np
 
+from . import pointwise
 from .arrays import Array, array_module
 from .channels import add_channels, channel_sum
 from .select import select
@@ -26,7 +27,11 @@ def unfinish(g: Array, y: Array, slope: float) -> Array:
     """g act'(y), y being `finish`'s result: at 0 the slope, at a NaN what relu and leaky_relu have."""
     if slope == 1:
         return g
-    return select(y != 0, g, 0) if slope == 0 else select(y > 0, g, g * g.dtype.type(slope))
+    if slope == 0:
+        found = pointwise.backward("relu", g, y)
+        return select(y != 0, g, 0) if found is None else found
+    found = pointwise.backward("leaky_relu", g, y, slope=slope)
+    return select(y > 0, g, g * g.dtype.type(slope)) if found is None else found
 
 
 def pool_2x2(y: Array) -> tuple[Array, Array]:
