@@ -28,9 +28,9 @@ def compiled(name: str, *arrays: Array) -> ModuleType | None:
     return part(name)
 
 
-def part(name: str) -> ModuleType | None:
-    """The module `cpu.<name>`; None without Numba, or where `kernels.use` asks for another implementation."""
-    return _part(name) if chosen.get() in (None, "cpu") else None
+def part(name: str, must: bool = False) -> ModuleType | None:
+    """The module `cpu.<name>`; None without Numba, or unless it must, where `kernels.use` asks for another implementation."""
+    return _part(name) if must or chosen.get() in (None, "cpu") else None
 
 
 @cache

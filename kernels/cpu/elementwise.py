@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 from . import vector_math as vm
 from .dense import empty_like, flat, flat_like
 from .launch import parallel
-from .simd import I64, Code, at
+from .simd import Code, at
 from .stream import Stream
 from .vector_math import Number
 
@@ -120,18 +120,14 @@ PARAMETERS = 3
 
 
 def _for_each(builder, code, kind, count, sources, target, parameters, formulas):
-    """Emit target[i] = formulas[kind](*sources[i], *parameters) for i < count, with a loop for each kind."""
+    """Emit target[i] = formulas[kind](*sources[i], *parameters) for i < count."""
     stream = Stream(code, count, sources, [target])
-    end = builder.append_basic_block("end")
-    switch = builder.switch(kind, end)
-    for number, (formula, arity) in enumerate(formulas):
-        block = builder.append_basic_block("formula")
-        switch.add_case(I64(number), block)
-        builder.position_at_end(block)
-        given = [Number(builder, code.splat(p)) for p in parameters[:arity]]
-        stream.run(lambda values, formula=formula, given=given: [formula(*values, *given)])
-        builder.branch(end)
-    builder.position_at_end(end)
+    numbers = [Number(builder, code.splat(p)) for p in parameters]
+    loops = [
+        lambda formula=formula, arity=arity: stream.run(lambda values: [formula(*values, *numbers[:arity])])
+        for formula, arity in formulas
+    ]
+    stream.choose(kind, loops)
     stream.close()
 
 

@@ -20,7 +20,7 @@ class Stream:
 
     def __init__(self, code: Code, count: ir.Value, sources: Sequence[ir.Value], targets: Sequence[ir.Value]) -> None:
         self.code, b = code, code.b
-        self.sources, self.targets = sources, targets
+        self.count, self.sources, self.targets = count, sources, targets
         self.whole, self.rest = b.udiv(count, I64(code.lanes)), b.urem(count, I64(code.lanes))
         self.vectors = b.add(self.whole, b.zext(b.icmp_signed(">", self.rest, I64(0)), I64))
         self.blocks = [self._block() for _ in (*sources, *targets)]
@@ -59,6 +59,40 @@ class Stream:
 
         with b.if_then(b.icmp_signed(">", self.vectors, I64(0))):
             code.loop(self.vectors, [], step)
+
+    def total(self, formula: Callable[[list[Number]], Number]) -> ir.Value:
+        """A vector whose lanes add up to the sum of formula(sources)."""
+        code, b = self.code, self.code.b
+        sums = cgutils.alloca_once_value(b, code.zero)
+
+        def step(i: ir.Value, carried: list[ir.Value]) -> list[ir.Value]:
+            inside, offset = b.icmp_signed("<", i, self.whole), b.mul(i, I64(code.lanes))
+            places = [
+                b.select(inside, code.at(array, offset), self._element(block)) for array, block in zip(self.sources, self.blocks)
+            ]
+            value = formula([Number(b, code.load(place)) for place in places]).value
+            return [b.fadd(carried[0], b.select(code.first(b.sub(self.count, offset)), value, code.zero))]
+
+        with b.if_then(b.icmp_signed(">", self.vectors, I64(0))):
+            b.store(code.loop(self.vectors, [code.zero], step)[0], sums)
+        return b.load(sums)
+
+    def choose(self, kind: ir.Value, emitters: Sequence[Callable[[], ir.Value | None]], default: ir.Value | None = None):
+        """What the emitter with the number `kind` emits: its value, where a `default` is given."""
+        b = self.code.b
+        place = None if default is None else cgutils.alloca_once_value(b, default)
+        end = b.append_basic_block("end")
+        switch = b.switch(kind, end)
+        for number, emit in enumerate(emitters):
+            block = b.append_basic_block("case")
+            switch.add_case(I64(number), block)
+            b.position_at_end(block)
+            value = emit()
+            if place is not None:
+                b.store(value, place)
+            b.branch(end)
+        b.position_at_end(end)
+        return None if place is None else b.load(place)
 
     def close(self) -> None:
         """Write the short last vectors."""

@@ -240,10 +240,15 @@ def _sigmoid(x: Number) -> Number:
 
 def _softplus(x: Number) -> Number:
     """log(1 + e^x)."""
+    return x.at_least(0.0) + _softplus_tail(x)
+
+
+def _softplus_tail(x: Number) -> Number:
+    """log(1 + e^-|x|)."""
     e = _exp(-x.abs(), negative=True)
     s = e / (e + 2.0)  # log(1 + e) = 2 artanh(s), s <= 1/3
     z = s * s
-    return x.at_least(0.0) + (s * z).fma(z.polynomial(ARTANH[x.double]), s + s)
+    return (s * z).fma(z.polynomial(ARTANH[x.double]), s + s)
 
 
 def _erf(x: Number) -> Number:

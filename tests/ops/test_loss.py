@@ -518,3 +518,48 @@ def test_number_as_variance():
     a, b = tensors(x, t)
     like = ops.gaussian_nll_loss(a, b, nns.tensor(np.full_like(x, 0.7)), reduction="none")
     np.testing.assert_allclose(ops.gaussian_nll_loss(a, b, 0.7, reduction="none").numpy(), like.numpy())
+
+
+ONE_PASS = {
+    "mse": ops.mse_loss,
+    "l1": ops.l1_loss,
+    "huber": lambda x, t, **k: ops.huber_loss(x, t, delta=0.7, **k),
+    "smooth_l1": lambda x, t, **k: ops.smooth_l1_loss(x, t, beta=0.5, **k),
+    "bce": lambda x, t, **k: ops.binary_cross_entropy(x * 0.2 + 0.5, t, **k),
+    "logits": ops.binary_cross_entropy_with_logits,
+    "gaussian_kl": lambda x, t, **k: ops.gaussian_kl(x, t, **k),
+}
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("layout", ["contiguous", "channels last"])
+@pytest.mark.parametrize("name", ONE_PASS)
+def test_one_compiled_pass(name, layout, reduction, monkeypatch):
+    """Large arrays by kernels against the ops that define the loss: values, first and second derivatives."""
+    pytest.importorskip("numba")
+    from nnscratch.kernels import compiled, pairs, use
+
+    monkeypatch.setattr(compiled, "LARGE", 1)
+    taken, real = [], pairs.each
+    monkeypatch.setattr(pairs, "each", lambda mode, *args: taken.append(mode) or real(mode, *args))
+    rng = np.random.default_rng(0)
+    x, t, h = rng.uniform(-2, 2, (2, 3, 4, 5)), rng.uniform(0.1, 0.9, (2, 3, 4, 5)), rng.standard_normal((2, 3, 4, 5))
+    if layout == "channels last":
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+    def results():
+        leaves = [nns.Tensor(a).requires_grad_() for a in (x, t)]
+        y = ONE_PASS[name](*leaves, reduction=reduction)
+        total = (y * (nns.tensor(h) if reduction == "none" else 3.0)).sum()
+        first = nns.grad(total, leaves, retain_graph=True)
+        slopes = nns.grad(total, leaves, create_graph=True)
+        loss = sum((g * g * nns.tensor(h)).sum() for g in slopes)
+        second = nns.grad(loss, leaves, allow_unused=True) if loss.requires_grad else ()
+        return [a.detach().numpy() for a in (y, *first, *slopes, *second) if a is not None]
+
+    fast = results()
+    assert {"by_x", "by_t"} <= set(taken)
+    with use("im2col"):
+        slow = results()
+    for a, b in zip(fast, slow, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)

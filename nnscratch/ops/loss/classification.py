@@ -18,7 +18,7 @@ from ..promote import as_float, promote_pair
 from ..reduce import mean, sum
 from ..shape import reshape, squeeze, unsqueeze
 from ..trigonometric import sigmoid
-from .common import check_reduction, check_same_shape, reduce
+from .common import check_reduction, check_same_shape, pairwise, reduce
 
 __all__ = [
     "binary_cross_entropy",
@@ -245,6 +245,9 @@ defvjp(
 )
 
 
+_bernoulli_loss = pairwise("bernoulli_nll", lambda x, t, _: bernoulli_nll(x, t))
+
+
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reduction: str = "mean") -> Any:
     """-w (t log x + (1 - t) log(1 - x)) for probabilities x; logarithms are cut at -100, so that x = 0 and x = 1 stay finite.
 
@@ -258,8 +261,9 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, *, reducti
             f"binary_cross_entropy: input must be probabilities in [0, 1], got values from {values.min()} to {values.max()}; "
             "for unnormalised scores use binary_cross_entropy_with_logits"
         )
-    loss = bernoulli_nll(input, target)
-    return reduce("binary_cross_entropy", loss if weight is None else loss * weight, reduction)
+    if weight is None:
+        return _bernoulli_loss("binary_cross_entropy", input, target, reduction)
+    return reduce("binary_cross_entropy", bernoulli_nll(input, target) * weight, reduction)
 
 
 @primitive
@@ -277,6 +281,9 @@ def logit_nll(x, t):
 defvjp(logit_nll, lambda g, _y, x, t: g * (sigmoid(x) - t), lambda g, _y, x, _t: -(g * x))
 
 
+_logit_loss = pairwise("logit_nll", lambda x, t, _: logit_nll(x, t))
+
+
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, *, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
@@ -285,6 +292,8 @@ def binary_cross_entropy_with_logits(
     Shapes: input and target the same; weight and pos_weight p broadcast to them. Raises ValueError for shapes or reduction.
     """
     check_same_shape("binary_cross_entropy_with_logits", input=input, target=target)
+    if pos_weight is None and weight is None:
+        return _logit_loss("binary_cross_entropy_with_logits", input, target, reduction)
     if pos_weight is None:
         loss = logit_nll(input, target)
     else:

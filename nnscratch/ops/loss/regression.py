@@ -13,7 +13,7 @@ from ..compare import clamp, where
 from ..powers import exp, expm1, log, square, xlogy
 from ..reduce import sum
 from ..shape import unsqueeze
-from .common import check_reduction, check_same_shape, reduce
+from .common import check_reduction, check_same_shape, pairwise, reduce
 
 __all__ = [
     "gaussian_kl",
@@ -37,12 +37,18 @@ def _weighted(name: str, loss: Any, weight: Any, reduction: str) -> Any:
     return reduce(name, loss * weight, reduction)
 
 
+_square = pairwise("square", lambda x, t, _: square(x - t))
+_absolute = pairwise("absolute", lambda x, t, _: abs(x - t))
+
+
 def mse_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = None) -> Any:
     """(x - t)², element by element; with weights w (x - t)², and 'mean' divides by Σ w.
 
     Shapes: all the same. Raises ValueError for shapes or reduction.
     """
     check_same_shape("mse_loss", input=input, target=target)
+    if weight is None:
+        return _square("mse_loss", input, target, reduction)
     return _weighted("mse_loss", square(input - target), weight, reduction)
 
 
@@ -52,6 +58,8 @@ def l1_loss(input: Any, target: Any, *, reduction: str = "mean", weight: Any = N
     Shapes: all the same. Raises ValueError for shapes or reduction.
     """
     check_same_shape("l1_loss", input=input, target=target)
+    if weight is None:
+        return _absolute("l1_loss", input, target, reduction)
     return _weighted("l1_loss", abs(input - target), weight, reduction)
 
 
@@ -59,6 +67,9 @@ def _huber(difference: Any, delta: float) -> Any:
     """d²/2 while |d| <= delta, then delta (|d| - delta/2): with c = d cut to ±delta, both are c (d - c/2)."""
     cut = clamp(difference, -delta, delta)
     return cut * (difference - 0.5 * cut)
+
+
+_huber_loss = pairwise("huber", lambda x, t, delta: _huber(x - t, delta))
 
 
 def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -69,8 +80,9 @@ def smooth_l1_loss(input: Any, target: Any, *, reduction: str = "mean", beta: fl
     check_same_shape("smooth_l1_loss", input=input, target=target)
     if beta < 0:
         raise RuntimeError(f"smooth_l1_loss: beta must not be negative, got {beta}")
-    difference = input - target
-    return reduce("smooth_l1_loss", _huber(difference, beta) / beta if beta else abs(difference), reduction)
+    if not beta:
+        return _absolute("smooth_l1_loss", input, target, reduction)
+    return _huber_loss("smooth_l1_loss", input, target, reduction, beta) / beta
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0, weight: Any = None) -> Any:
@@ -81,11 +93,10 @@ def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 
     check_same_shape("huber_loss", input=input, target=target)
     if delta <= 0:
         raise RuntimeError(f"huber_loss: delta must be positive, got {delta}")
-    loss = _huber(input - target, delta)
-    if weight is not None:
-        check_same_shape("huber_loss", input=input, weight=weight)
-        loss = loss * weight
-    return reduce("huber_loss", loss, reduction)
+    if weight is None:
+        return _huber_loss("huber_loss", input, target, reduction, delta)
+    check_same_shape("huber_loss", input=input, weight=weight)
+    return reduce("huber_loss", _huber(input - target, delta) * weight, reduction)
 
 
 def _per_batch(name: str, loss: Any, reduction: str) -> Any:
@@ -107,6 +118,9 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     return _per_batch("kl_div", loss, reduction)
 
 
+_gaussian_kl = pairwise("gaussian_kl", lambda mu, logvar, _: 0.5 * (square(mu) + (expm1(logvar) - logvar)))
+
+
 def gaussian_kl(mu: Any, logvar: Any, *, reduction: str = "batchmean") -> Any:
     """KL(N(mu, e^logvar) || N(0, 1)) = -1/2 (1 + logvar - mu² - e^logvar) (Kingma & Welling 2014, appendix B).
 
@@ -114,7 +128,11 @@ def gaussian_kl(mu: Any, logvar: Any, *, reduction: str = "batchmean") -> Any:
     shapes or reduction.
     """
     check_same_shape("gaussian_kl", mu=mu, logvar=logvar)
-    return _per_batch("gaussian_kl", 0.5 * (square(mu) + (expm1(logvar) - logvar)), reduction)
+    check_reduction("gaussian_kl", reduction, "batchmean")
+    if reduction == "batchmean":
+        total = _gaussian_kl("gaussian_kl", mu, logvar, "sum")
+        return total / mu.shape[0] if mu.ndim else total
+    return _gaussian_kl("gaussian_kl", mu, logvar, reduction)
 
 
 def gaussian_nll_loss(input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> Any:
