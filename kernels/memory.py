@@ -3,7 +3,7 @@
 The operating system gives memory in pages and clears each at its first touch, which for a result of megabytes costs as much as
 computing it. A block that was used before costs nothing, and may still be in a cache.
 
-    aligned(shape, dtype) -> array on the block that was returned last of those large enough, or on a new one
+    aligned(shape, dtype) -> array on the block that was returned last of those that fit, or on a new one
 
 A block returns when nothing looks at it any more. `aligned` makes one array, the root, straight on the block's buffer. NumPy
 keeps the root alive through every view, memoryview and DLPack capsule, whatever was derived from what, so a weak reference to
@@ -11,9 +11,8 @@ the root tells when the last one is gone. (Arrays take no part in the collection
 really freed, never before finalizers that could bring it back.) What was built on the buffer itself, by way of `root.base`,
 holds a reference to the buffer; such a block is left to its holder and never handed out again.
 
-Idle blocks are bounded. Before the pool grows to much more than was lately in use at once, or over the limit that was set, a
-request takes an idle block that is too large for it, or the longest idle ones are given back; so are those that nobody needed
-for a while.
+Idle blocks are bounded: before the pool grows to much more than was lately in use at once, or over the limit that was set, the
+longest idle ones are given back to the operating system; so are those that nobody needed for a while.
 """
 
 import atexit
@@ -62,7 +61,7 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
     try:
         block = _pool.idle[size].pop()
     except IndexError:
-        block = _pool.grow(size)
+        block = _pool.larger(size) or _pool.grow(size)
     return block.lend(shape, dtype)
 
 
@@ -135,15 +134,20 @@ class _Pool:
         self.turn = self.made = self.used = self.reserved = self.most_reserved = 0
         self.peak = self.recent = self.highest = 0  # most in use: before the present window, in the window before it, in it
 
+    def larger(self, size: int) -> "_Block | None":
+        """An idle block of up to twice the size: over training steps that takes less memory than exact fits, and few new blocks."""
+        limit = 2 * size
+        while size < limit:
+            size += 1 << (size.bit_length() - 4)  # the next of the eight
+            if self.idle.get(size):
+                with suppress(IndexError):  # another thread took it
+                    return self.idle[size].pop()
+        return None
+
     def grow(self, size: int) -> "_Block":
         with self.lock:
             needed = max(self.recent, self.highest, self.used + size) * SPARE + SLACK
-            excess = self.reserved + size - min(needed, self.limit)
-            if excess > 0:
-                larger = self.larger(size)
-                if larger is not None:
-                    return larger
-                self.release(excess)
+            self.release(self.reserved + size - min(needed, self.limit))
             try:
                 block = _Block(size, self)
             except (OSError, MemoryError, OverflowError):
@@ -157,13 +161,6 @@ class _Pool:
             self.reserved += size
             self.most_reserved = max(self.most_reserved, self.reserved)
         return block
-
-    def larger(self, size: int) -> "_Block | None":
-        """An idle block of up to twice the size: better than to give back one and fetch another, step after step."""
-        for other in sorted(s for s, blocks in list(self.idle.items()) if blocks and size < s <= 2 * size):
-            with suppress(IndexError):
-                return self.idle[other].pop()
-        return None
 
     def release(self, excess: float, before: float = inf) -> None:
         """Give back idle blocks, those first that returned first, until `excess` bytes are gone; none returned after `before`."""
