@@ -135,7 +135,7 @@ class _Pool:
         self.peak = self.recent = self.highest = 0  # most in use: before the present window, in the window before it, in it
 
     def larger(self, size: int) -> "_Block | None":
-        """An idle block of up to twice the size: over training steps that takes less memory than exact fits, and few new blocks."""
+        """An idle block of up to twice the size: over training steps that takes less memory than exact fits."""
         limit = 2 * size
         while size < limit:
             size += 1 << (size.bit_length() - 4)  # the next of the eight
