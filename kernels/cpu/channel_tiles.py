@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 from .simd import I64, Code
 
 INT = types.intp
+FEW = 8  # channels that `sum_tile` stores at most
 
 
 @intrinsic(prefer_literal=True)
@@ -62,6 +63,45 @@ def depthwise_weight_tile(context, taps, source, zeros, table, stride, pixels, g
                     code.store(b.fadd(total, code.load(place, mask)), place, mask)
 
         code.vectors_and_tail(channels, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def sum_tile(context, source, rows, row_count, cols, taps, col_counts, target, step, count, channels):
+    """target[b * step + c] = sum over i < row_count, j < col_counts[b] of source[rows[i] + cols[b * taps + j] + c].
+
+    For c < channels <= FEW and b < count; FEW elements of the source are readable at each place. count is at least 1.
+    """
+    signature = types.void(source, rows, INT, cols, INT, col_counts, target, INT, INT, INT)
+
+    def codegen(context, builder, signature, args):
+        source, rows, row_count, cols, taps, col_counts, target, step, count, channels = args
+        code = Code(context, builder, signature.args[0].dtype, FEW)
+        b, mask = builder, code.first(channels)
+
+        def one_result(i, carried):
+            places, place = code.at(cols, b.mul(i, taps)), code.at(target, b.mul(i, step))
+            col_count = b.load(code.at(col_counts, i))
+
+            def one_row(i, sums):
+                row = code.at(source, b.load(code.at(rows, i)))
+
+                def one_tap(j, sums):
+                    return [b.fadd(sums[0], code.load(code.at(row, b.load(code.at(places, j)))))]
+
+                return code.loop(col_count, sums, one_tap)
+
+            met = b.and_(b.icmp_signed(">", row_count, I64(0)), b.icmp_signed(">", col_count, I64(0)))
+            with b.if_else(met) as (some, none):
+                with some:
+                    code.store(code.loop(row_count, [code.zero], one_row)[0], place, mask)
+                with none:
+                    code.store(code.zero, place, mask)
+            return carried
+
+        code.loop(count, [], one_result)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -24,7 +24,7 @@ from .tiles import gather_tile, pixel_tile
 from .winograd_filters import grid, tables, transformed, transformed_back
 
 BLOCK_BYTES = 640 << 10  # of transformed tiles, which with the products beside them should stay in the second-level cache
-UNIT = 12  # tiles per block are a multiple of all tiles' rows
+UNIT = 24  # tiles per block are a multiple of all tiles' rows
 MOST_TILES = 96
 WEIGHT_TILES = 48  # per block of a weight gradient
 PARTS = 8  # of the tiles at most, each with a weight gradient of its own
@@ -282,6 +282,6 @@ def _weight(part, x, g, gather, count, zeros, channels, outputs, inputs, cotange
                 panel = at(cotangents, (part * points + e) * size * width + j)
                 for c in range(0, depth, 8):
                     pixel_tile(
-                        1, 8, WEIGHT_VECTORS, at(inputs, (part * points + e) * size * depth + c), at(zeros, 0), at(starts, 0), 0,
-                        tiles, panel, width, at(sums, ((part * points + e) * depth + c) * width + j), 0, width, 1, 0,
+                        8, WEIGHT_VECTORS, at(inputs, (part * points + e) * size * depth + c), at(zeros, 0), at(starts, 0), tiles,
+                        panel, width, at(sums, ((part * points + e) * depth + c) * width + j), width, 0, 8, True, panel, 0,
                     )  # fmt: skip

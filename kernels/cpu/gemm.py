@@ -63,12 +63,11 @@ def split_vectors(columns: int, blocks: int, dtype: np.dtype) -> int:
 
 
 @inlined
-def gather_panel(source, target, zeros, table, targets, weights, base, count, depth, width, vector, vectors, lanes):
-    """Result channels from `vector` on, `vectors` wide, of one block; in passes whose weights stay cached."""
-    taps, stride, columns = len(table), table.shape[1], vectors * lanes
+def gather_panel(source, target, zeros, table, targets, taps, weights, base, count, depth, width, vector, vectors, lanes):
+    """Result channels from `vector` on, `vectors` wide, of one block; in passes whose weights, at `base`, stay cached."""
+    stride, columns = BLOCK, vectors * lanes
     width = min(columns, width - vector * lanes)
     target = shifted(target, vector * lanes)
-    base += vector * lanes * taps * depth
     tap_step = depth * columns
     channels = min(depth, DEPTH)
     together = max(1, DEPTH // depth)
@@ -105,16 +104,18 @@ def _matmul(item, a, packed, y, rows, depth, columns, split, lanes, bias, kind, 
     splits = (vectors + split - 1) // split
     block, part = divmod(item, splits)
     first, count = block * BLOCK, min(BLOCK, rows - block * BLOCK)
-    table, targets = np.empty((1, BLOCK), np.int64), np.empty(BLOCK, np.int64)
+    table, targets = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
     for i in range(BLOCK):
         row = min(first + i, rows - 1)
-        table[0, i] = row * depth
+        table[i] = row * depth
         targets[i] = row * columns
     vector, end = part * split, min(vectors, (part + 1) * split)
     while vector < end and depth > 0:
         step = 4 if WIDEST == 4 and end - vector >= 4 else 2 if end - vector >= 2 else 1
         source, target = at(a, 0), at(y, 0)
-        gather_panel(source, target, source, table, targets, packed, 0, count, depth, columns, vector, step, lanes)
+        gather_panel(
+            source, target, source, table, targets, 1, packed, vector * lanes * depth, count, depth, columns, vector, step, lanes
+        )
         vector += step
     low, high = part * split * lanes, min(columns, (part + 1) * split * lanes)
     for i in range(count):

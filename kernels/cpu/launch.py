@@ -48,7 +48,11 @@ class _Cache(FunctionCache):
         return sig, codegen.magic_tuple(), SOURCES
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        found = super().load_overload(sig, target_context)
+        try:
+            found = super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):  # written for a named tuple that is gone from the sources
+            self.flush()
+            found = None
         if found is None and not _Cache._noted and sys.stderr.isatty() and not os.environ.get("NNSCRATCH_QUIET"):
             _Cache._noted = True
             print("nnscratch: compiling kernels for this CPU, once (`nnscratch warmup` does all ahead) ...", file=sys.stderr)

@@ -7,9 +7,8 @@ import numpy as np
 
 from ..spec import ConvSpec
 from .launch import parallel
-from .simd import WIDEST, aligned, lanes
-
-OUTPUTS = 16  # per item of unpacking
+from .simd import WIDEST, aligned, at, lanes
+from .transpose import transpose_tile
 
 
 class Filters(NamedTuple):
@@ -57,12 +56,20 @@ def pack(w: Filters, taps: np.ndarray) -> np.ndarray:
     dtype = w.data.dtype
     packed = aligned((w.groups, padded_lanes(w.outputs, dtype) * w.depth * len(taps)), dtype)
     items = w.groups * -(-w.outputs // lanes(dtype))
-    _pack(items, w.data, packed, taps, w.outputs, w.depth, *w.steps, lanes(dtype), nanoseconds=packed.size)
+    order = _order(w, taps)
+    _pack(items, w.data, packed, order, len(taps), w.outputs, w.depth, *w.steps, lanes(dtype), nanoseconds=packed.size / 4)
     return packed
 
 
+def _order(w: Filters, taps: np.ndarray) -> np.ndarray:
+    """Where each of the kernel's taps stands in `taps`, or -1."""
+    order = np.full(w.taps, -1)
+    order[taps] = np.arange(len(taps))
+    return order
+
+
 @parallel
-def _pack(item, w, packed, taps, outputs, depth, group_step, output_step, depth_step, lanes):
+def _pack(item, w, packed, order, taps, outputs, depth, group_step, output_step, depth_step, lanes):
     vectors = (outputs + lanes - 1) // lanes
     group, vector = divmod(item, vectors)
     wide = vectors // WIDEST * WIDEST  # vectors in full panels; the rest has one panel of two and one of one
@@ -72,32 +79,43 @@ def _pack(item, w, packed, taps, outputs, depth, group_step, output_step, depth_
         start, columns = wide, 2
     else:
         start, columns = vector, 1
-    place = group * packed.shape[1] + start * lanes * len(taps) * depth + (vector - start) * lanes
-    flat = packed.reshape(-1)
-    n = min(lanes, outputs - vector * lanes)
-    for c in range(depth):
-        for t in range(len(taps)):
-            source = group * group_step + vector * lanes * output_step + c * depth_step + taps[t]
-            target = place + (t * depth + c) * columns * lanes
-            for o in range(n):
-                flat[target + o] = w[source + o * output_step]
-            for o in range(n, lanes):
-                flat[target + o] = 0
+    place = group * packed.shape[1] + start * lanes * taps * depth + (vector - start) * lanes
+    places, targets = np.arange(lanes) * output_step, np.empty(lanes, np.int64)
+    origin, n = group * group_step + vector * lanes * output_step, min(lanes, outputs - vector * lanes)
+    length = max(1, depth) * len(order) if depth_step == len(order) else len(order)  # of what is contiguous
+    c, t = 0, 0
+    for stretch in range(depth * len(order) // length):
+        for k in range(0, length, lanes):
+            count = min(lanes, length - k)
+            for j in range(count):
+                targets[j] = place + (order[t] * depth + c) * columns * lanes if order[t] >= 0 else -1
+                c, t = (c + 1, 0) if t + 1 == len(order) else (c, t + 1)
+            source = at(w, origin + stretch * depth_step + k)
+            transpose_tile(source, at(places, 0), n, count, 1, 0, at(packed, 0), at(targets, 0), lanes)
 
 
 def unpack(total: np.ndarray, gw: Filters, taps: np.ndarray) -> None:
     """gw[:, o, c, taps[t]] = sum over parts of total (parts, groups, t, c, o), which may be larger in c and o."""
-    items = gw.groups * -(-gw.outputs // OUTPUTS)
-    _unpack(items, total, gw.data, taps, gw.outputs, gw.depth, *gw.steps, nanoseconds=total.size)
+    unit = lanes(total.dtype)
+    items = gw.groups * -(-gw.outputs // unit)
+    order = _order(gw, taps)
+    _unpack(items, total, gw.data, order, gw.outputs, gw.depth, *gw.steps, unit, nanoseconds=total.size / 3)
 
 
 @parallel
-def _unpack(item, total, gw, taps, outputs, depth, group_step, output_step, depth_step):
-    group, chunk = divmod(item, (outputs + OUTPUTS - 1) // OUTPUTS)
-    for c in range(depth):
-        for t in range(len(taps)):
-            for o in range(chunk * OUTPUTS, min(outputs, (chunk + 1) * OUTPUTS)):
-                value = total[0, group, t, c, o]
-                for part in range(1, len(total)):
-                    value += total[part, group, t, c, o]
-                gw[group * group_step + o * output_step + c * depth_step + taps[t]] = value
+def _unpack(item, total, gw, order, outputs, depth, group_step, output_step, depth_step, lanes):
+    parts, groups, taps, channels, width = total.shape
+    group, vector = divmod(item, (outputs + lanes - 1) // lanes)
+    places, targets = np.empty(lanes, np.int64), np.arange(lanes) * output_step
+    origin, n = group * group_step + vector * lanes * output_step, min(lanes, outputs - vector * lanes)
+    length = 1 if taps < len(order) else depth * taps if depth_step == taps else taps  # of what is contiguous
+    c, t, part_step = 0, 0, groups * taps * channels * width
+    for _ in range(depth * len(order) // length):
+        for k in range(0, length, lanes):
+            count, target = min(lanes, length - k), at(gw, origin + c * depth_step + t)
+            skipped = order[t] < 0  # then it is alone
+            for i in range(count):
+                places[i] = ((group * taps + order[t]) * channels + c) * width + vector * lanes
+                c, t = (c + 1, 0) if t + 1 == len(order) else (c, t + 1)
+            if not skipped:
+                transpose_tile(at(total, 0), at(places, 0), count, n, parts, part_step, target, at(targets, 0), count)

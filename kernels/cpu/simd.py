@@ -31,10 +31,10 @@ MASKS_ARE_FREE = VECTOR_BYTES == 64
 MANY_REGISTERS = VECTOR_BYTES == 64 or TRIPLE.startswith(("aarch64", "arm64"))  # 32 vector registers, else 16
 
 # Rows of a tile of 1, 2 or 4 vectors: the accumulators, a row of vectors and a broadcast fill the register file.
-ROWS_1, ROWS_2, ROWS_4 = (12, 12, 6) if MANY_REGISTERS else (12, 6, 2)
+ROWS_1, ROWS_2, ROWS_4 = (12, 8, 6) if MANY_REGISTERS else (12, 6, 2)
 WIDEST = 4 if MANY_REGISTERS else 2
 # Of a weight gradient's tile: channels of one tap, or taps of one channel.
-WEIGHT_VECTORS, WEIGHT_ROWS, WEIGHT_TAPS = (2, 8, 9) if MANY_REGISTERS else (1, 8, 9)
+WEIGHT_VECTORS, WEIGHT_ROWS, WEIGHT_TAPS = (2, 12, 9) if MANY_REGISTERS else (1, 12, 9)
 
 LOOSE = {"contract", "nsz", "arcp", "reassoc"}  # never nnan or ninf: NaN and Inf must pass through
 SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
@@ -58,13 +58,13 @@ def lanes(dtype: np.dtype) -> int:
 
 
 class Code:
-    """Emits vectors of one element type at the builder's place."""
+    """Emits vectors of one element type at the builder's place, as wide as the host's unless `lanes` are given."""
 
-    def __init__(self, context, builder: ir.IRBuilder, element: types.Float) -> None:
+    def __init__(self, context, builder: ir.IRBuilder, element: types.Float, lanes: int | None = None) -> None:
         self.b = builder
         self.element = context.get_value_type(element)
         self.bytes = element.bitwidth // 8
-        self.lanes = VECTOR_BYTES // self.bytes
+        self.lanes = lanes or VECTOR_BYTES // self.bytes
         self.type = ir.VectorType(self.element, self.lanes)
         self.suffix = f"v{self.lanes}f{element.bitwidth}"
         self.zero = ir.Constant(self.type, [0.0] * self.lanes)
@@ -131,6 +131,12 @@ class Code:
         arguments = [self.type, address.type, I32, mask.type]
         function = self._intrinsic(f"masked.store.{self.suffix}.p0", ir.VoidType(), arguments)
         self.b.call(function, [value, address, I32(self.bytes), mask])
+
+    def prefetch(self, pointer: Value) -> None:
+        """Bring the cache line at the pointer, which need not be valid, into the second-level cache."""
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, I32, I32, I32])
+        function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
+        self.b.call(function, [pointer, I32(0), I32(2), I32(1)])
 
     def store_places(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
         """Store as many int64 as there are lanes."""

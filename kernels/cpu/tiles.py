@@ -6,7 +6,6 @@ Arguments named `rows`, `vectors`, `taps` and `channels` first in a tile's list 
 # An intrinsic names its run-time values in order to type them; the emitted code receives them.
 # ruff: noqa: ARG001
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -94,134 +93,99 @@ def gather_tile(
 
 
 @intrinsic(prefer_literal=True)
-def dot_tile(context, rows, channels, source, zeros, table, stride, taps, depth, weights, tap_step, sums):
-    """sums[i, o] = sum over t < taps, c < depth of source[table[t * stride + i] + c] * weights[t, o, c].
-
-    For few output channels: the lanes run over the input's. weights is (taps, channels, depth padded to whole vectors).
-    """
-    signature = types.void(rows, channels, source, zeros, table, INT, INT, INT, weights, INT, sums)
-    M, N = rows.literal_value, channels.literal_value
-
-    def codegen(context, builder, signature, args):
-        _, _, source, zeros, table, stride, taps, depth, weights, tap_step, sums = args
-        code, b = Code(context, builder, signature.args[2].dtype), builder
-        whole = b.udiv(depth, I64(code.lanes))
-        rest = b.urem(depth, I64(code.lanes))
-        rounded = b.mul(b.udiv(b.add(depth, I64(code.lanes - 1)), I64(code.lanes)), I64(code.lanes))
-        tail = code.first(rest)
-
-        def one_tap(t, carried):
-            pointers = code.places(source, code.at(table, b.mul(t, stride)), M, zeros)
-            panel = code.at(weights, b.mul(t, tap_step))
-
-            def products(c, mask, carried):
-                factors = [code.load(code.at(panel, b.add(b.mul(rounded, I64(o)), c))) for o in range(N)]
-                values = [code.load(code.at(pointer, c), mask) for pointer in pointers]
-                return [code.fma(values[i // N], factors[i % N], carried[i]) for i in range(M * N)]
-
-            before = b.block
-            with b.if_then(b.icmp_signed(">", whole, I64(0))):
-                looped = code.loop(whole, carried, lambda i, old: products(b.mul(i, I64(code.lanes)), None, old))
-                after = b.block
-            carried = _merge(b, before, carried, after, looped)
-            before = b.block
-            with b.if_then(b.icmp_signed(">", rest, I64(0))):
-                last = products(b.mul(whole, I64(code.lanes)), tail, carried)
-                after = b.block
-            return _merge(b, before, carried, after, last)
-
-        for i, total in enumerate(code.loop(taps, [code.zero] * (M * N), one_tap)):
-            b.store(code.total(total), code.at(sums, i))
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-def _merge(b: ir.IRBuilder, before, untouched, after, changed) -> list[ir.Value]:
-    """The values after an if_then that may have changed them."""
-    phis = []
-    for old, new in zip(untouched, changed, strict=True):
-        phi = b.phi(old.type)
-        phi.add_incoming(old, before)
-        phi.add_incoming(new, after)
-        phis.append(phi)
-    return phis
-
-
-@intrinsic(prefer_literal=True)
 def pixel_tile(
     typing_context,
-    taps,
     rows,
     vectors,
     source,
     zeros,
     table,
-    stride,
     pixels,
     panel,
     step,
     target,
-    tap_step,
     row_step,
-    tap_count,
     skip,
+    count,
+    add,
+    ahead,
+    ahead_step,
 ):
-    """target[t, r, j] += sum over p < pixels of source[table[t * stride + p] + r] * panel[p, j].
+    """target[r, j] (+)= sum over p < pixels of source[table[p] + r] * panel[p, j] for skip <= r < count, j < vectors * lanes.
 
-    t < tap_count <= taps; skip <= r < rows; j < vectors * lanes; pixels is at least 1. Rows of the panel lie `step` apart.
-    `table` holds readable offsets for all `taps`, `source` readable rows from 0.
+    Rows of the panel lie `step` apart, those of the target `row_step`. All `rows` of the source are readable; pixels is at
+    least 1. Meanwhile the cache lines at ahead[p * ahead_step] are fetched.
     """
     signature = types.void(
-        taps, rows, vectors, source, zeros, table, INT, INT, panel, INT, target, INT, INT, INT, INT
+        rows, vectors, source, zeros, table, INT, panel, INT, target, INT, INT, INT, types.boolean, ahead, INT
     )  # fmt: skip
-    T, R, N = taps.literal_value, rows.literal_value, vectors.literal_value
+    R, N = rows.literal_value, vectors.literal_value
 
     def codegen(context, builder, signature, args):
-        _, _, _, source, zeros, table, stride, pixels, panel, step, target, tap_step, row_step, tap_count, skip = args
-        code, b = Code(context, builder, signature.args[3].dtype), builder
-        tables = [code.at(table, b.mul(stride, I64(t))) for t in range(T)]
+        _, _, source, zeros, table, pixels, panel, step, target, row_step, skip, count, add, ahead, ahead_step = args
+        code, b = Code(context, builder, signature.args[2].dtype), builder
 
         def one_pixel(p, sums):
             row = code.at(panel, b.mul(p, step))
             factors = [code.load(code.at(row, v * code.lanes)) for v in range(N)]
-            pointers = [code.places(source, code.at(t, p), 1, zeros)[0] for t in tables]
-            values = [code.splat(b.load(code.at(pointer, r))) for pointer in pointers for r in range(R)]
-            return [code.fma(values[i // N], factors[i % N], sums[i]) for i in range(T * R * N)]
+            pointer = code.places(source, code.at(table, p), 1, zeros)[0]
+            values = [code.splat(b.load(code.at(pointer, r))) for r in range(R)]
+            code.prefetch(code.at(ahead, b.mul(p, ahead_step)))
+            return [code.fma(values[i // N], factors[i % N], sums[i]) for i in range(R * N)]
 
-        sums = code.loop(pixels, [code.zero] * (T * R * N), one_pixel)
-        for t in range(T):
-            for r in range(R):
-                wanted = b.and_(b.icmp_signed("<", I64(t), tap_count), b.icmp_signed(">=", I64(r), skip))
-                with b.if_then(wanted):
-                    row = code.at(target, b.add(b.mul(tap_step, I64(t)), b.mul(row_step, I64(r))))
-                    for v in range(N):
-                        place = code.at(row, v * code.lanes)
-                        code.store(b.fadd(sums[(t * R + r) * N + v], code.load(place)), place)
+        sums = code.loop(pixels, [code.zero] * (R * N), one_pixel)
+        for r in range(R):
+            with b.if_then(b.and_(b.icmp_signed(">=", I64(r), skip), b.icmp_signed("<", I64(r), count))):
+                places = [code.at(target, b.mul(row_step, I64(r)), v * code.lanes) for v in range(N)]
+                with b.if_else(add) as (adding, storing):
+                    with adding:
+                        for place, total in zip(places, sums[r * N :], strict=False):
+                            code.store(b.fadd(total, code.load(place)), place)
+                    with storing:
+                        for place, total in zip(places, sums[r * N :], strict=False):
+                            code.store(total, place)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
-@intrinsic(prefer_literal=True)
-def copy_rows(context, vectors, source, table, count, width, target):
-    """target[i, j] = source[table[i] + j] where j < width, else 0; i < count, j < vectors * lanes. count is at least 1."""
-    signature = types.void(vectors, source, table, INT, INT, target)
-    N = vectors.literal_value
+@intrinsic
+def copy_rows(context, source, zeros, table, count, width, target, step):
+    """target[i * step + j] = source[table[i] + j] for i < count, j < width, then zeros to the end of the vector.
+
+    count and width are at least 1. A row may end in the next one's place, which is copied later.
+    """
+    signature = types.void(source, zeros, table, INT, INT, target, INT)
 
     def codegen(context, builder, signature, args):
-        _, source, table, count, width, target = args
-        code, b = Code(context, builder, signature.args[1].dtype), builder
-        masks = [code.first(b.sub(width, I64(v * code.lanes))) for v in range(N)]
+        source, zeros, table, count, width, target, step = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+        vectors = b.udiv(b.sub(width, I64(1)), I64(code.lanes))  # but for the last
+        last = b.mul(vectors, I64(code.lanes))
+        mask = code.first(b.sub(width, last))
 
-        def one_row(i, carried):
-            row = code.at(source, b.load(code.at(table, i)))
-            place = code.at(target, b.mul(i, I64(N * code.lanes)))
-            for v, mask in enumerate(masks):
-                code.store(code.load(code.at(row, v * code.lanes), mask), code.at(place, v * code.lanes))
-            return carried
+        def one_row(i, copy):
+            start = code.places(source, code.at(table, i), 1, zeros)[0]
+            copy(start, code.at(target, b.mul(i, step)))
+            return []
 
-        code.loop(count, [], one_row)
+        def short(start, end):
+            code.store(code.load(start, mask), end)
+
+        def long(start, end):
+            def vector(v, carried):
+                c = b.mul(v, I64(code.lanes))
+                code.store(code.load(code.at(start, c)), code.at(end, c))
+                return carried
+
+            code.loop(vectors, [], vector)
+            code.store(code.load(code.at(start, last), mask), code.at(end, last))
+
+        with b.if_else(b.icmp_signed("==", vectors, I64(0))) as (one, many):
+            with one:
+                code.loop(count, [], lambda i, _: one_row(i, short))
+            with many:
+                code.loop(count, [], lambda i, _: one_row(i, long))
         return context.get_dummy_value()
 
     return signature, codegen
