@@ -24,7 +24,7 @@ SUITES = {
     "overhead": "what recording an op costs, on tiny tensors",
 }
 # Rounds, and seconds of a turn: a step takes longer than a layer, and there are fewer of them.
-PACE = {"steps": (5, 0.4), "untuned": (5, 0.3), "layers": (5, 0.04), "scaling": (5, 0.1), "overhead": (7, 0.1)}
+PACE = {"steps": (5, 0.3), "untuned": (5, 0.3), "layers": (5, 0.04), "scaling": (5, 0.1), "overhead": (7, 0.1)}
 
 
 def choose(suite: str, only: str = "") -> dict[str, list[Case]]:

@@ -62,8 +62,8 @@ def _losses() -> Iterable[Layer]:
 
 
 def _dropout(L: Library) -> Subject:
-    """Masks differ, so what is compared is what every mask must fulfil: 0 or x / (1 - p), as many as p says, in gradients too."""
-    x = L.activations(1024, 2048).requires_grad_()
+    """Masks differ, so what is compared is what every mask fulfils: 0 or x / (1 - p), as many as p says; and gradients, too."""
+    x = (L.images(1024, 2048) + 1).requires_grad_()
     run = lambda: L.F.dropout(x, 0.3)
 
     def outputs():

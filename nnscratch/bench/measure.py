@@ -31,7 +31,7 @@ class Options:
 
     rounds: int = 5
     seconds: float = 0.3
-    least: int = 3
+    least: int = 2
     threads: int | None = None
     cold: bool = True  # time our first run with an empty cache of compiled kernels, too
 
@@ -43,7 +43,6 @@ class Process:
     """
 
     def __init__(self, setting: str, source: str, threads: int | None, cache: str | None = None):
-        self.setting = setting
         variables = environment(SETTINGS[setting], threads) | ({"NUMBA_CACHE_DIR": cache} if cache else {})
         # -P: what lies in the working directory is not imported in place of what is installed.
         command = [sys.executable, "-P", "-m", "nnscratch.bench.child", setting, source]
@@ -169,7 +168,7 @@ class Runner:
                 side |= process.ask("about")
             except ChildError as fault:
                 raise ChildError(f"{SETTINGS[setting].label}: {fault}") from None
-            self.about[setting] = {name: side.pop(name) for name in ("version", "import_s")} | {"threads": side["threads"]}
+            self.about[setting] = {name: side.pop(name) for name in ("version", "import_s")}
             results[setting] = read(path)
             if setting == "nnscratch":
                 record |= work

@@ -175,7 +175,7 @@ WORKLOADS: dict[str, Callable[..., Training]] = {
 
 # Two steps in a row, through eight layers each: PyTorch's own two settings are 1e-2 apart. (In float64 ours and theirs are
 # 1e-13 apart.)
-DCGAN_TOLERANCE = {**TOLERANCE, "loss": 1e-4, "gradient": 3e-2, "update": 0.4}
+DCGAN_TOLERANCE = {**TOLERANCE, "loss": 1e-4, "gradient": 3e-2, "update": 0.4, "buffer": 1e-3}
 
 
 def case(name: str, workload: Callable[..., Training], group: str = "", **options: Any) -> Case:

@@ -31,8 +31,9 @@ def conditions(results: dict[str, Any]) -> str:
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}.",
         f"Python {machine['python']}, " + ", ".join(f"{name} {version}" for name, version in machine["packages"].items()) + ".",
     ]
-    threads = {name: about["threads"] for name, about in results["libraries"].items() if about["threads"]}
-    lines.append("Threads: " + ", ".join(f"{SETTINGS[name].label} {count}" for name, count in threads.items()) + ".")
+    counts = {name: {case["sides"].get(name, {}).get("threads") for case in results["cases"]} for name in results["libraries"]}
+    threads = {name: " and ".join(map(str, sorted(all - {None}))) for name, all in counts.items()}
+    lines.append("Threads: " + ", ".join(f"{SETTINGS[name].label} {all or '?'}" for name, all in threads.items()) + ".")
     for count, ceiling in results["ceilings"].items():
         flops = f"{ceiling['gflops']:.0f} GFLOP/s ({ceiling['gflops_by']})"
         copies = f"copy {ceiling['copy_gbs']:.1f} GB/s from and to memory, {ceiling['cache_gbs']:.0f} GB/s in the cache"
