@@ -69,12 +69,28 @@ class Columns(Code):
         blocks = b.udiv(b.add(self.rows, I64(TOGETHER - 1)), I64(TOGETHER))
         return grouped(self.loop(blocks, zeros, block))
 
+    def dots(self, vectors: int, load_x: Callable, load_g: Callable, middle: list[Value]) -> list[list[Value]]:
+        """Sums over all rows of g and g (x - middle), g given as load_g(row, x - middle)."""
+
+        def term(r: Value, parts: list[list[Value]]) -> list[list[Value]]:
+            away = [self.b.fsub(v, m) for v, m in zip(load_x(r), middle)]
+            given = load_g(r, away)
+            sums, dots = parts
+            return [self.b.fadd(s, h) for s, h in zip(sums, given)], [self.fma(h, d, s) for s, h, d in zip(dots, given, away)]
+
+        return self.sums(vectors, 2, term)
+
     def each_row(self, step: Callable[[Value], None]) -> None:
         def one(r: Value, carried: list[Value]) -> list[Value]:
             step(r)
             return carried
 
         self.loop(self.rows, [], one)
+
+
+def store_all(store: Callable, values: list[list[Value]], *arrays: Value) -> None:
+    for vectors, array in zip(values, arrays):
+        store(vectors, array)
 
 
 def _columns(context, builder, signature, args) -> tuple:
@@ -104,14 +120,26 @@ def moments_tile(typing_context, rows, width, stride, x, middle, first, second):
                 return [b.fadd(s, d) for s, d in zip(sums, away)], [columns.fma(d, d, s) for s, d in zip(squares, away)]
 
             sums, squares = columns.sums(vectors, 2, term)
-            store(near, middle)
-            store(sums, first)
-            store(squares, second)
+            store_all(store, [near, sums, squares], middle, first, second)
 
         columns.tiles(tile)
         return context.get_dummy_value()
 
     return types.void(INT, INT, INT, x, middle, first, second), codegen
+
+
+class Activation:
+    """act(v) = v where v > 0, else slope v; 0 at -inf and for a cotangent of inf where the slope is 0. Constants of a tile."""
+
+    def __init__(self, columns: Columns, slope: Value) -> None:
+        self.b, self.columns, self.slope = columns.b, columns, columns.splat(slope)
+        self.flat = columns.splat_bit(self.b.fcmp_ordered("==", slope, columns.element(0.0)))
+
+    def __call__(self, value: Value, g: Value | None = None) -> Value:
+        """act(value), or with g: g act'(value)."""
+        b, given = self.b, value if g is None else g
+        below = b.select(self.flat, self.columns.zero, b.fmul(given, self.slope))
+        return b.select(b.fcmp_unordered(">", value, self.columns.zero), given, below)
 
 
 @intrinsic
@@ -120,20 +148,10 @@ def dots_tile(typing_context, rows, width, stride, x, g, middle, first, second):
 
     def codegen(context, builder, signature, args):
         columns, (x, g, middle, first, second) = _columns(context, builder, signature, args)
-        b = builder
 
         def tile(load, store, vectors):
             near = load(middle)
-
-            def term(r, parts):
-                given = load(g, r)
-                away = [b.fsub(v, m) for v, m in zip(load(x, r), near)]
-                sums, dots = parts
-                return [b.fadd(s, h) for s, h in zip(sums, given)], [columns.fma(h, d, s) for s, h, d in zip(dots, given, away)]
-
-            sums, dots = columns.sums(vectors, 2, term)
-            store(sums, first)
-            store(dots, second)
+            store_all(store, columns.dots(vectors, lambda r: load(x, r), lambda r, away: load(g, r), near), first, second)
 
         columns.tiles(tile)
         return context.get_dummy_value()
@@ -142,35 +160,58 @@ def dots_tile(typing_context, rows, width, stride, x, g, middle, first, second):
 
 
 @intrinsic
-def affine_tile(typing_context, rows, width, stride, x, y, middle, scale, shift):
-    """y = (x - middle) scale + shift, with a number for each column. rows >= 1."""
+def act_dots_tile(typing_context, rows, width, stride, x, g, middle, scale, shift, slope, first, second):
+    """As dots_tile with g act'((x - middle) scale + shift) in the place of g."""
 
     def codegen(context, builder, signature, args):
-        columns, (x, y, middle, scale, shift) = _columns(context, builder, signature, args)
+        columns, (x, g, middle, scale, shift, slope, first, second) = _columns(context, builder, signature, args)
+        act = Activation(columns, slope)
+
+        def tile(load, store, vectors):
+            near, factors, terms = load(middle), load(scale), load(shift)
+
+            def cotangent(r, away):
+                return [act(columns.fma(d, s, t), h) for d, s, t, h in zip(away, factors, terms, load(g, r))]
+
+            store_all(store, columns.dots(vectors, lambda r: load(x, r), cotangent, near), first, second)
+
+        columns.tiles(tile)
+        return context.get_dummy_value()
+
+    return types.void(INT, INT, INT, x, g, middle, scale, shift, x.dtype, first, second), codegen
+
+
+@intrinsic
+def affine_tile(typing_context, rows, width, stride, x, y, middle, scale, shift, slope):
+    """y = act((x - middle) scale + shift), with a number for each column. rows >= 1."""
+
+    def codegen(context, builder, signature, args):
+        columns, (x, y, middle, scale, shift, slope) = _columns(context, builder, signature, args)
+        act = Activation(columns, slope)
 
         def tile(load, store, vectors):
             numbers = [load(array) for array in (middle, scale, shift)]
 
             def row(r):
-                store([columns.fma(builder.fsub(v, m), s, t) for v, m, s, t in zip(load(x, r), *numbers)], y, r)
+                store([act(columns.fma(builder.fsub(v, m), s, t)) for v, m, s, t in zip(load(x, r), *numbers)], y, r)
 
             columns.each_row(row)
 
         columns.tiles(tile)
         return context.get_dummy_value()
 
-    return types.void(INT, INT, INT, x, y, middle, scale, shift), codegen
+    return types.void(INT, INT, INT, x, y, middle, scale, shift, x.dtype), codegen
 
 
 @intrinsic
-def combine_tile(typing_context, rows, width, stride, x, g, y, middle, scale, slope, constant):
-    """y = g scale + (x - middle) slope + constant, with a number for each column. rows >= 1."""
+def combine_tile(typing_context, rows, width, stride, x, g, y, middle, scale, lean, constant):
+    """y = g scale + (x - middle) lean + constant, with a number for each column. rows >= 1."""
 
     def codegen(context, builder, signature, args):
-        columns, (x, g, y, middle, scale, slope, constant) = _columns(context, builder, signature, args)
+        columns, (x, g, y, middle, scale, lean, constant) = _columns(context, builder, signature, args)
 
         def tile(load, store, vectors):
-            numbers = [load(array) for array in (middle, scale, slope, constant)]
+            numbers = [load(array) for array in (middle, scale, lean, constant)]
 
             def row(r):
                 values = zip(load(x, r), load(g, r), *numbers)
@@ -181,4 +222,27 @@ def combine_tile(typing_context, rows, width, stride, x, g, y, middle, scale, sl
         columns.tiles(tile)
         return context.get_dummy_value()
 
-    return types.void(INT, INT, INT, x, g, y, middle, scale, slope, constant), codegen
+    return types.void(INT, INT, INT, x, g, y, middle, scale, lean, constant), codegen
+
+
+@intrinsic
+def act_combine_tile(typing_context, rows, width, stride, x, g, y, middle, scale, shift, slope, lean, constant):
+    """As combine_tile with g act'((x - middle) scale + shift) in the place of g."""
+
+    def codegen(context, builder, signature, args):
+        columns, (x, g, y, middle, scale, shift, slope, lean, constant) = _columns(context, builder, signature, args)
+        act = Activation(columns, slope)
+
+        def tile(load, store, vectors):
+            numbers = [load(array) for array in (middle, scale, shift, lean, constant)]
+
+            def one(v, h, m, s, t, k, c):
+                d = builder.fsub(v, m)
+                return columns.fma(act(columns.fma(d, s, t), h), s, columns.fma(d, k, c))
+
+            columns.each_row(lambda r: store([one(*values) for values in zip(load(x, r), load(g, r), *numbers)], y, r))
+
+        columns.tiles(tile)
+        return context.get_dummy_value()
+
+    return types.void(INT, INT, INT, x, g, y, middle, scale, shift, x.dtype, lean, constant), codegen

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import autograd, ops
+from ..ops.batchnorm import batch_norm_block
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -86,6 +87,10 @@ class _BatchNorm(_RunningNorm):
         super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias)
 
     def forward(self, input: Tensor) -> Tensor:
+        return self.activated(input, 1.0)
+
+    def activated(self, input: Tensor, slope: float) -> Tensor:
+        """The normalised input z, or slope z where z is negative."""
         self._check(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
@@ -98,7 +103,7 @@ class _BatchNorm(_RunningNorm):
         training = self.training or (mean is None and var is None)
         if self.training and not self.track_running_stats:
             mean = var = None
-        return F.batch_norm(input, mean, var, self.weight, self.bias, training, momentum, self.eps)
+        return batch_norm_block(input, mean, var, self.weight, self.bias, training, momentum, self.eps, slope)
 
 
 class BatchNorm1d(_BatchNorm):

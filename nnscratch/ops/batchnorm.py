@@ -15,7 +15,9 @@ from .. import backend
 from ..autograd import fused, mark_written
 from ..kernels import columns
 from ..kernels.channels import column_sums, long_rows, rows, tiled
+from ..kernels.select import select
 from ..tensor import array_of
+from .activation import leaky_relu, relu
 from .arithmetic import astype, clone
 from .channels import channel_affine, chunks, column_dots, unrows
 from .powers import rsqrt
@@ -25,7 +27,7 @@ from .views import reshape
 __all__ = ["batch_norm"]
 
 
-def _batch_norm_definition(x, w, b, *, eps):
+def _batch_norm_definition(x, w, b, *, eps, slope=1.0):
     axes, across = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
     m = mean(x, axes, keepdim=True)
     centred = x - m
@@ -35,41 +37,48 @@ def _batch_norm_definition(x, w, b, *, eps):
         y = y * reshape(w, across)
     if b is not None:
         y = y + reshape(b, across)
+    y = y if slope == 1 else relu(y) if slope == 0 else leaky_relu(y, slope)
     return y, reshape(m, (-1,)), reshape(v, (-1,))
 
 
 @fused(_batch_norm_definition)
-def _batch_norm(x, w, b, *, eps):
-    """y = w (x - m) / sqrt(v + eps) + b per channel, and m and v, the mean and biased variance over all axes but the second."""
+def _batch_norm(x, w, b, *, eps, slope=1.0):
+    """y = act(w (x - m) / sqrt(v + eps) + b) per channel, and m and v, the mean and biased variance over all axes but the second.
+
+    act(z) = z where z > 0, else slope z; 0 <= slope <= 1.
+    """
     matrix = rows(x)
     m, v = (moment.astype(x.dtype) for moment in _moments(matrix))
     inverse = 1 / np.sqrt(v + x.dtype.type(eps))
-    y = _affine(matrix, m, inverse if w is None else inverse * w, b)
+    y = _affine(matrix, m, inverse if w is None else inverse * w, b, slope)
     return (unrows(y, x.shape), m, v), (m, inverse)
 
 
 @_batch_norm.backward
-def _(g, _y, residuals, needs, x, w, _b, *, eps):  # noqa: ARG001
+def _(g, _y, residuals, needs, x, w, b, *, eps, slope=1.0):  # noqa: ARG001
     # With xhat = (x - m) / sqrt(v + eps), n values per channel and cotangents g, gm, gv of the three outputs:
     # gx = w / sqrt(v + eps) (g - sum(g) / n - xhat sum(g xhat) / n) + gm / n + 2 gv (x - m) / n
+    # An activation is first taken back through: its input's sign comes of x again.
     g, gm, gv = g
     m, inverse = residuals
     n, shape, x = x.size // x.shape[1], x.shape, rows(x)
+    scale = inverse if w is None else inverse * w
     g_sum, g_xhat = np.zeros_like(m), np.zeros_like(m)
     if g is not None:
         g = rows(g)
-        g_sum, g_xhat = (total.astype(x.dtype) for total in _dots(x, g, m))
+        if slope != 1 and not columns.takes(x):
+            g, slope = select(_affine(x, m, scale, b) > 0, g, g * slope if slope else 0), 1.0
+        g_sum, g_xhat = (total.astype(x.dtype) for total in _dots(x, g, m, scale, b, slope))
         g_xhat *= inverse
     gw, gb = (g_xhat if needs[1] else None), (g_sum if needs[2] else None)
     if not needs[0]:
         return None, gw, gb
-    scale = inverse if w is None else inverse * w
-    slope, constant = scale * inverse * g_xhat / -n, scale * g_sum / -n
+    lean, constant = scale * inverse * g_xhat / -n, scale * g_sum / -n
     if gm is not None:
         constant = constant + gm / n
     if gv is not None:
-        slope = slope + 2 * gv / n
-    gx = _affine(x, m, slope, constant) if g is None else _combine(x, g, m, scale, slope, constant)
+        lean = lean + 2 * gv / n
+    gx = _affine(x, m, lean, constant) if g is None else _combine(x, g, m, scale, lean, constant, b, slope)
     return unrows(gx, shape), gw, gb
 
 
@@ -106,9 +115,9 @@ def _moments(x: Any) -> tuple[Any, Any]:
     return m, (xp.stack(squares).sum(0) + (weights * (centres - m) ** 2).sum(0)) / n
 
 
-def _affine(x: Any, middle: Any, scale: Any, shift: Any) -> Any:
-    """(x - middle) scale + shift."""
-    y = columns.affine(x, middle, scale, shift)
+def _affine(x: Any, middle: Any, scale: Any, shift: Any, slope: float = 1.0) -> Any:
+    """act((x - middle) scale + shift)."""
+    y = columns.affine(x, middle, scale, shift, slope)
     if y is not None:
         return y
     matrix = long_rows(x)
@@ -119,12 +128,14 @@ def _affine(x: Any, middle: Any, scale: Any, shift: Any) -> Any:
         part *= scale
         if shift is not None:
             part += shift
-    return y
+        if slope != 1:
+            part[...] = select(part > 0, part, part * slope if slope else 0)
+    return y.reshape(x.shape)
 
 
-def _dots(x: Any, g: Any, middle: Any) -> tuple[Any, Any]:
-    """The sums of g and of g (x - middle) over the positions."""
-    found = columns.dots(x, g, middle)
+def _dots(x: Any, g: Any, middle: Any, scale: Any, shift: Any, slope: float) -> tuple[Any, Any]:
+    """The sums of h and of h (x - middle) over the positions; h = g act'((x - middle) scale + shift), without kernels h = g."""
+    found = columns.dots(x, g, middle, scale, shift, slope)
     if found is not None:
         return found
     channels, x, g = x.shape[1], long_rows(x), long_rows(g)
@@ -135,17 +146,17 @@ def _dots(x: Any, g: Any, middle: Any) -> tuple[Any, Any]:
     return total, dot
 
 
-def _combine(x: Any, g: Any, middle: Any, scale: Any, slope: Any, constant: Any) -> Any:
-    """g scale + (x - middle) slope + constant."""
-    y = columns.combine(x, g, middle, scale, slope, constant)
+def _combine(x: Any, g: Any, middle: Any, scale: Any, lean: Any, constant: Any, shift: Any, slope: float) -> Any:
+    """h scale + (x - middle) lean + constant, h as in `_dots`."""
+    y = columns.combine(x, g, middle, scale, lean, constant, shift, slope)
     if y is not None:
         return y
     x, g = long_rows(x), long_rows(g)
-    middle, scale, slope, constant = (tiled(v, x.shape[1]) for v in (middle, scale, slope, constant))
+    middle, scale, lean, constant = (tiled(v, x.shape[1]) for v in (middle, scale, lean, constant))
     y = np.empty_like(x)
     for chunk in chunks(x):
         part = np.subtract(x[chunk], middle, out=y[chunk])
-        part *= slope
+        part *= lean
         part += constant
         part += g[chunk] * scale
     return y
@@ -167,6 +178,21 @@ def batch_norm(
     place: running = (1 - momentum) running + momentum new, with the unbiased variance. Otherwise the running ones are used.
     Raises ValueError for one value per channel in training and for shapes that do not fit, RuntimeError for mixed dtypes.
     """
+    return batch_norm_block(input, running_mean, running_var, weight, bias, training, momentum, eps, 1.0)
+
+
+def batch_norm_block(
+    input: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    training: bool,
+    momentum: float,
+    eps: float,
+    slope: float,
+) -> Any:
+    """`batch_norm`, and then y where y > 0, else slope y (0: relu, 1: nothing); in training as one op."""
     if input.ndim < 2:
         raise ValueError(f"batch_norm: input must have at least 2 axes (N, C, ...), got shape {tuple(input.shape)}")
     check_affine("batch_norm", input, weight, bias, (input.shape[1],))
@@ -184,13 +210,14 @@ def batch_norm(
         scale = scale if w is None else scale * w
         shift = -astype(running_mean, dtype=x.dtype) * scale
         y = channel_affine(x, scale, shift if b is None else shift + b)
+        y = y if slope == 1 else relu(y) if slope == 0 else leaky_relu(y, slope)
     else:
         n = prod(input.shape) // builtins.max(input.shape[1], 1)  # values per channel
         if n == 1:
             raise ValueError(f"batch_norm: training needs more than one value per channel, got input shape {tuple(input.shape)}")
         if n == 0:
             return clone(input)  # nothing to normalise, and no statistics to learn from
-        y, m, v = _batch_norm(x, w, b, eps=eps)
+        y, m, v = _batch_norm(x, w, b, eps=eps, slope=slope)
         if running_mean is not None:
             move_towards(running_mean, m, momentum)
         if running_var is not None:

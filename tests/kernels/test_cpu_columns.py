@@ -47,6 +47,53 @@ def test_maps(shape, dtype):
     np.testing.assert_allclose(columns.combine(x, g, middle, scale, slope, constant), expected, **near)
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_with_an_activation(shape, dtype, slope):
+    x, g, (middle, scale, lean, constant) = problem(shape, dtype)
+    shift = constant[::-1].copy()
+    near = {"rtol": TOLERANCE[dtype], "atol": 30 * TOLERANCE[dtype]}
+    away = x.astype(float) - middle
+    z = away * scale + shift
+    h = np.where(z > 0, g.astype(float), slope * g)
+    h[abs(z) < 1e-4] = g[abs(z) < 1e-4] = 0  # where rounding may decide
+    np.testing.assert_allclose(columns.affine(x, middle, scale, shift, slope), np.where(z > 0, z, slope * z), **near)
+    total, dot = columns.dots(x, g, middle, scale, shift, slope)
+    limit = TOLERANCE[dtype] * abs(h).sum(0).max() + 1e-12
+    np.testing.assert_allclose(total, h.sum(0), rtol=0, atol=limit)
+    np.testing.assert_allclose(dot, (h * away).sum(0), rtol=0, atol=20 * limit)
+    expected = h * scale + away * lean + constant
+    np.testing.assert_allclose(columns.combine(x, g, middle, scale, lean, constant, shift, slope), expected, **near)
+
+
+def test_activations_of_infinity():
+    x, one = np.array([[np.inf, -np.inf, 2.0, -2.0, 0.0]]), np.ones(5)
+    np.testing.assert_array_equal(columns.affine(x, 0 * one, one, 0 * one, 0.0), [[np.inf, 0, 2, 0, 0]])
+    np.testing.assert_array_equal(columns.affine(x, 0 * one, one, 0 * one, 0.5), [[np.inf, -np.inf, 2, -1, 0]])
+    g = np.array([[np.inf, np.inf, np.inf, np.inf, 1.0]])
+    total, _ = columns.dots(np.sign(x), g, 0 * one, one, 0 * one, 0.0)
+    np.testing.assert_array_equal(total, [np.inf, 0, np.inf, 0, 0])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("shape", [(5, 49, 24), (40, 3, 7), (3, 2000, 16), (6, 1, 5), (2, 30, 600)])
+def test_several_matrices(shape, dtype):
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((2, *shape)).astype(dtype)
+    a, b, c, d = rng.standard_normal((4, shape[0], shape[2])).astype(dtype)
+    for i, (x1, g1) in enumerate(zip(x, g)):
+        each = [
+            (columns.moments(x), columns.moments(x1)),
+            (columns.dots(x, g, a), columns.dots(x1, g1, a[i])),
+            ([columns.affine(x, a, b, c)], [columns.affine(x1, a[i], b[i], c[i])]),
+            ([columns.combine(x, g, a, b, c, d)], [columns.combine(x1, g1, a[i], b[i], c[i], d[i])]),
+        ]
+        for together, alone in each:
+            for p, q in zip(together, alone):
+                np.testing.assert_allclose(p[i], q, rtol=TOLERANCE[dtype], atol=30 * TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", [(3000, 64), (70000, 8), (245, 100)])
 def test_threads_give_the_same_bits(shape, dtype):

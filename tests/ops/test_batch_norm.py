@@ -6,7 +6,7 @@ from nnscratch.kernels.channels import rows_together
 from support import against_torch, check_grads, rand
 
 import nnscratch as nns
-from nnscratch.ops.batchnorm import _batch_norm, batch_norm
+from nnscratch.ops.batchnorm import _batch_norm, batch_norm, batch_norm_block
 from nnscratch.ops.channels import channel_affine, channel_sum
 
 SHAPES = [(5, 3), (2, 3, 4), (3, 4, 2, 5), (2, 2, 3, 2, 2)]
@@ -34,7 +34,12 @@ def test_batch_norm_and_its_running_statistics_are_torchs(shape, affine, trainin
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("given", ["xwb", "xw", "xb", "x"])
 @pytest.mark.parametrize("outputs", [(0,), (0, 1, 2), (1, 2)])
-def test_the_fused_op_is_its_definition(shape, given, outputs):
+@pytest.mark.parametrize("slope", [1.0, 0.0, 0.3])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_fused_op_is_its_definition(shape, given, outputs, slope, compiled, monkeypatch):
+    if compiled:
+        pytest.importorskip("numba")
+        monkeypatch.setattr("nnscratch.kernels.compiled.LARGE", 1)
     c, (u, h) = shape[1], (rand(*shape, seed=8), rand(*shape, seed=9))
 
     def derivatives(op):
@@ -42,7 +47,7 @@ def test_the_fused_op_is_its_definition(shape, given, outputs):
         w = nns.tensor(rand(c, seed=1), requires_grad=True) if "w" in given else None
         b = nns.tensor(rand(c, seed=2), requires_grad=True) if "b" in given else None
         leaves = [t for t in (x, w, b) if t is not None and (0 in outputs or t is x)]
-        ys = op(x, w, b, eps=0.1)
+        ys = op(x, w, b, eps=0.1, slope=slope)
         loss = sum((ys[i] * nns.tensor(u if i == 0 else u.flat[:c].copy())).sum() for i in outputs)
         first = nns.grad(loss, leaves, retain_graph=True)
         again = nns.grad(loss, leaves, create_graph=True)
@@ -204,8 +209,9 @@ def test_errors_say_what_was_given(mistake, error, message):
 
 
 @pytest.mark.parametrize("shape", [(40, 24, 6, 6), (9, 7, 13, 5), (64, 33)])
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
 @pytest.mark.parametrize("training", [False, True])
-def test_compiled_and_not(shape, training, monkeypatch):
+def test_compiled_and_not(shape, training, slope, monkeypatch):
     """The kernels against the NumPy passes: values, gradients of x, w, b, and running statistics."""
     pytest.importorskip("numba")
     from nnscratch.kernels import compiled, use
@@ -216,7 +222,7 @@ def test_compiled_and_not(shape, training, monkeypatch):
     def results():
         mean, var = np.zeros(shape[1]), np.ones(shape[1])
         leaves = [nns.tensor(a, requires_grad=True) for a in (x, w, b)]
-        y = batch_norm(leaves[0], mean, var, *leaves[1:], training)
+        y = batch_norm_block(leaves[0], mean, var, *leaves[1:], training, 0.1, 1e-5, slope)
         return [y.detach().numpy(), mean, var, *(t.numpy() for t in nns.grad(y, leaves, nns.tensor(g)))]
 
     fast = results()
