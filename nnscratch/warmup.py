@@ -1,7 +1,7 @@
 """`nnscratch warmup`: compiles the CPU kernels before they are needed, by running small instances of typical layers.
 
 Numba keeps what it compiles on disk. A kernel is compiled for the types of its arguments, not for their sizes, so that a few
-small shapes stand for all.
+small shapes stand for all: small, but large enough that kernels are chosen at all.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,52 +16,67 @@ from typing import Any
 
 import numpy as np
 
-from . import float32, float64, kernels, nn, no_grad, optim, tensor
+from . import float32, float64, kernels, nn, no_grad, optim, rand, randn, tensor
 from .nn import functional as F
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-    "convolution 3x3": (lambda: nn.Conv2d(16, 32, 3, padding=1), (2, 16, 12, 12)),
-    "convolution 3x3, large": (lambda: nn.Conv2d(64, 64, 3, padding=1), (4, 64, 16, 16)),
-    "convolution 3x3, odd": (lambda: nn.Conv2d(5, 7, 3), (3, 5, 9, 11)),
-    "convolution 3x3, of a colour image": (lambda: nn.Conv2d(3, 32, 3, padding=1), (2, 3, 16, 16)),
-    "convolution 3x3, of a grey image": (lambda: nn.Conv2d(1, 16, 3, padding=1), (2, 1, 16, 16)),
-    "convolution 5x5": (lambda: nn.Conv2d(8, 16, 5, padding=2), (2, 8, 12, 12)),
-    "convolution 7x7 / 2": (lambda: nn.Conv2d(3, 16, 7, stride=2, padding=3), (2, 3, 20, 20)),
-    "convolution 4x4 / 2": (lambda: nn.Conv2d(16, 32, 4, stride=2, padding=1), (2, 16, 16, 16)),
-    "convolution 4x4 / 2, of a colour image": (lambda: nn.Conv2d(3, 32, 4, stride=2, padding=1), (2, 3, 16, 16)),
-    "convolution 1x1": (lambda: nn.Conv2d(32, 16, 1), (2, 32, 8, 8)),
-    "convolution 1x1 / 2": (lambda: nn.Conv2d(32, 16, 1, stride=2), (2, 32, 8, 8)),
-    "convolution to one value": (lambda: nn.Conv2d(32, 1, 4, bias=False), (2, 32, 4, 4)),
-    "depthwise convolution": (lambda: nn.Conv2d(32, 32, 3, padding=1, groups=32), (2, 32, 10, 10)),
-    "grouped convolution": (lambda: nn.Conv2d(16, 16, 3, padding=1, groups=4), (2, 16, 10, 10)),
-    "convolution in one dimension": (lambda: nn.Conv1d(8, 16, 3), (2, 8, 20)),
-    "transposed convolution 4x4": (lambda: nn.ConvTranspose2d(32, 16, 4, bias=False), (2, 32, 1, 1)),
-    "transposed convolution 4x4 / 2": (lambda: nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), (2, 32, 8, 8)),
-    "transposed convolution 4x4 / 2, to a colour image": (lambda: nn.ConvTranspose2d(32, 3, 4, 2, 1), (2, 32, 8, 8)),
-    "transposed convolution 2x2 / 2, to a grey image": (lambda: nn.ConvTranspose2d(16, 1, 2, 2), (2, 16, 7, 7)),
-    "max-pool 2": (lambda: nn.MaxPool2d(2), (2, 16, 8, 8)),
-    "max-pool 3 / 2": (lambda: nn.MaxPool2d(3, 2, 1), (2, 16, 9, 9)),
-    "average pool 2": (lambda: nn.AvgPool2d(2), (2, 16, 8, 8)),
-    "average over the image": (lambda: nn.AdaptiveAvgPool2d(1), (2, 16, 7, 7)),
-    "batch-norm": (lambda: nn.BatchNorm2d(16), (4, 16, 8, 8)),
-    "batch-norm of vectors": (lambda: nn.BatchNorm1d(32), (8, 32)),
-    "group-norm": (lambda: nn.GroupNorm(4, 16), (2, 16, 8, 8)),
-    "layer-norm": (lambda: nn.LayerNorm(32), (8, 32)),
-    "linear": (lambda: nn.Linear(32, 16), (8, 32)),
-    "linear, of a sequence, and dropout": (lambda: nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5)), (2, 5, 8)),
-    "LSTM": (lambda: nn.LSTM(16, 32, num_layers=2, batch_first=True), (4, 6, 16)),
-    "GRU": (lambda: nn.GRU(16, 32, batch_first=True), (4, 6, 16)),
+    "convolution 3x3": (lambda: nn.Conv2d(16, 32, 3, padding=1), (4, 16, 32, 32)),
+    "convolution 3x3, deep": (lambda: nn.Conv2d(64, 64, 3, padding=1), (4, 64, 16, 16)),
+    "convolution 3x3, odd": (lambda: nn.Conv2d(5, 7, 3), (5, 5, 41, 43)),
+    "convolution 3x3, of a colour image": (lambda: nn.Conv2d(3, 32, 3, padding=1), (8, 3, 32, 32)),
+    "convolution 3x3, of a grey image": (lambda: nn.Conv2d(1, 16, 3, padding=1), (8, 1, 32, 32)),
+    "convolution 3x3, to a colour image": (lambda: nn.Conv2d(16, 3, 3, padding=1), (8, 16, 32, 32)),
+    "convolution 3x3 / 2": (lambda: nn.Conv2d(16, 32, 3, stride=2, padding=1), (4, 16, 32, 32)),
+    "convolution 5x5": (lambda: nn.Conv2d(8, 16, 5, padding=2), (4, 8, 32, 32)),
+    "convolution 7x7 / 2": (lambda: nn.Conv2d(3, 16, 7, stride=2, padding=3), (4, 3, 64, 64)),
+    "convolution 4x4 / 2": (lambda: nn.Conv2d(16, 32, 4, stride=2, padding=1), (8, 16, 32, 32)),
+    "convolution 4x4 / 2, of a colour image": (lambda: nn.Conv2d(3, 32, 4, stride=2, padding=1), (8, 3, 32, 32)),
+    "convolution 1x1": (lambda: nn.Conv2d(32, 16, 1), (4, 32, 32, 32)),
+    "convolution 1x1 / 2": (lambda: nn.Conv2d(32, 16, 1, stride=2), (4, 32, 32, 32)),
+    "convolution to one value": (lambda: nn.Conv2d(128, 1, 4, bias=False), (64, 128, 4, 4)),
+    "depthwise convolution": (lambda: nn.Conv2d(32, 32, 3, padding=1, groups=32), (4, 32, 32, 32)),
+    "grouped convolution": (lambda: nn.Conv2d(16, 16, 3, padding=1, groups=4), (4, 16, 32, 32)),
+    "convolution in one dimension": (lambda: nn.Conv1d(16, 32, 3), (16, 16, 200)),
+    "convolution in three dimensions": (lambda: nn.Conv3d(4, 8, 3), (2, 4, 12, 24, 24)),
+    "transposed convolution from one value": (lambda: nn.ConvTranspose2d(100, 64, 4, bias=False), (32, 100, 1, 1)),
+    "transposed convolution 4x4 / 2": (lambda: nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), (8, 32, 16, 16)),
+    "transposed convolution 4x4 / 2, to a colour image": (
+        lambda: nn.Sequential(nn.ConvTranspose2d(32, 3, 4, 2, 1), nn.Tanh()),
+        (8, 32, 32, 32),
+    ),
+    "transposed convolution 2x2 / 2, to a grey image": (
+        lambda: nn.Sequential(nn.ConvTranspose2d(16, 1, 2, 2), nn.Sigmoid()),
+        (32, 16, 16, 16),
+    ),
+    "max-pool 2": (lambda: nn.MaxPool2d(2), (8, 16, 32, 32)),
+    "max-pool 3 / 2": (lambda: nn.MaxPool2d(3, 2, 1), (8, 16, 33, 33)),
+    "average pool 2": (lambda: nn.AvgPool2d(2), (8, 16, 32, 32)),
+    "average over the image": (lambda: nn.AdaptiveAvgPool2d(1), (8, 256, 7, 7)),
+    "batch-norm": (lambda: nn.BatchNorm2d(16), (8, 16, 32, 32)),
+    "batch-norm of vectors": (lambda: nn.BatchNorm1d(300), (256, 300)),
+    "group-norm": (lambda: nn.GroupNorm(4, 16), (8, 16, 32, 32)),
+    "layer-norm": (lambda: nn.LayerNorm(256), (256, 256)),
+    "linear": (lambda: nn.Linear(256, 512), (128, 256)),
+    "linear, of a sequence, and dropout": (lambda: nn.Sequential(nn.Linear(64, 128), nn.Dropout(0.5)), (16, 20, 64)),
+    "LSTM": (lambda: nn.LSTM(28, 128, num_layers=2, batch_first=True), (64, 8, 28)),
+    "GRU": (lambda: nn.GRU(28, 128, batch_first=True), (64, 8, 28)),
     "convolution, batch-norm, ReLU, pool": (
         lambda: nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2)),
-        (2, 16, 12, 12),
+        (8, 16, 32, 32),
     ),
     "convolution, ReLU, pool": (
-        lambda: nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
-        (2, 3, 16, 16),
+        lambda: nn.Sequential(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        (8, 16, 32, 32),
     ),
-    **{
-        name: (getattr(nn, name), (4, 16, 8, 8)) for name in ("ReLU", "LeakyReLU", "GELU", "SiLU", "Tanh", "Sigmoid", "Softmax2d")
-    },
+    "convolution of an image, leaky ReLU": (
+        lambda: nn.Sequential(nn.Conv2d(3, 32, 4, 2, 1), nn.LeakyReLU(0.2)),
+        (8, 3, 64, 64),
+    ),
+    "convolution of an image, ReLU, pool": (
+        lambda: nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        (8, 3, 32, 32),
+    ),
+    **{name: (getattr(nn, name), (8, 16, 32, 32)) for name in ("ReLU", "LeakyReLU", "GELU", "SiLU", "Tanh", "Sigmoid", "ELU")},
 }
 OPTIMIZERS: dict[str, dict[str, Any]] = {"SGD": {"momentum": 0.9}, "Adam": {}, "AdamW": {}, "RMSprop": {}}
 
@@ -73,6 +87,7 @@ def jobs() -> Iterator[tuple[str, Callable[[], None]]]:
         for name, (make, shape) in LAYERS.items():
             yield f"{name}, {dtype}", partial(_layer, make, shape, dtype)
         yield f"losses, {dtype}", partial(_losses, dtype)
+        yield f"random numbers, {dtype}", partial(_random, dtype)
         for name, options in OPTIMIZERS.items():
             yield f"{name}, {dtype}", partial(_optimizer, name, options, dtype)
 
@@ -90,20 +105,26 @@ def _layer(make: Callable[[], nn.Module], shape: tuple[int, ...], dtype: np.dtyp
 
 def _losses(dtype: np.dtype) -> None:
     rng = np.random.default_rng(0)
-    x = tensor(rng.standard_normal((8, 10)).astype(dtype)).requires_grad_()
-    target = tensor(rng.random((8, 10)).astype(dtype))
-    F.cross_entropy(x, tensor(rng.integers(0, 10, 8))).backward()
+    x = tensor(rng.standard_normal((256, 512)).astype(dtype)).requires_grad_()
+    target = tensor(rng.random((256, 512)).astype(dtype))
+    F.cross_entropy(x, tensor(rng.integers(0, 512, 256))).backward()
     for loss in (F.binary_cross_entropy_with_logits, F.mse_loss, F.l1_loss, F.smooth_l1_loss):
         loss(x, target).backward()
+    F.binary_cross_entropy(F.sigmoid(x), target).backward()
 
 
 def _optimizer(name: str, options: dict[str, Any], dtype: np.dtype) -> None:
-    parameters = [nn.Parameter(tensor(np.ones(shape, dtype))) for shape in ((16, 8, 3, 3), (16,))]
+    parameters = [nn.Parameter(tensor(np.ones(shape, dtype))) for shape in ((64, 128, 3, 3), (64,))]
     optimizer = getattr(optim, name)(parameters, lr=1e-3, **options)
     for _ in range(2):  # the first step makes the state
         for p in parameters:
             p.grad = tensor(np.ones(p.shape, dtype))
         optimizer.step()
+
+
+def _random(dtype: np.dtype) -> None:
+    randn(256, 512, dtype=dtype)
+    rand(256, 512, dtype=dtype)
 
 
 def run(quiet: bool = False) -> int:
@@ -113,22 +134,18 @@ def run(quiet: bool = False) -> int:
             print("nothing to compile: Numba is not installed, and everything runs on NumPy")
         return 0
     start = time.perf_counter()
-    with _compiled():
-        for _, job in _shown(list(jobs()), quiet):
-            job()
+    for _, job in _shown(list(jobs()), quiet):
+        job()
     if not quiet:
-        compiled, found, folders = _outcome()
-        seconds = f"{time.perf_counter() - start:.1f} s"
-        did = (
-            f"{compiled} functions compiled in {seconds}" if compiled else f"all {found} kernels were there, and work ({seconds})"
-        )
-        print(f"{did}; the cache is in {', '.join(map(str, folders)) or 'no folder that Numba tells'}")
+        print(_told(time.perf_counter() - start, *_outcome()))
     return 0
 
 
-def _compiled() -> Any:
-    """The compiled kernels, in whichever way they are not yet the default."""
-    return kernels.use("cpu") if "cpu" in kernels.available() else nullcontext()
+def _told(seconds: float, compiled: int, found: int, folders: list[Path]) -> str:
+    if not compiled and not found:
+        return "nothing to compile: the kernels that are chosen are not compiled ones"
+    did = f"{compiled} kernels compiled in {seconds:.1f} s" if compiled else f"all {found} kernels were there ({seconds:.1f} s)"
+    return f"{did}; the cache is in {', '.join(map(str, folders))}"
 
 
 def _shown(work: list, quiet: bool) -> Iterator:
@@ -148,11 +165,13 @@ def _outcome() -> tuple[int, int, list[Path]]:
     compiled, found = 0, 0
     folders: dict[Path, None] = {}
     modules = [m for name, m in sys.modules.items() if name.startswith(f"{kernels.__name__}.")]
-    dispatchers = {id(d): d for m in modules for d in vars(m).values() if hasattr(d, "stats") and hasattr(d, "signatures")}
-    for dispatcher in dispatchers.values():
+    entries = [getattr(value, "entry", value) for m in modules for value in vars(m).values()]
+    for dispatcher in {
+        id(entry): entry for entry in entries if hasattr(entry, "stats") and hasattr(entry, "signatures")
+    }.values():
         stats = dispatcher.stats
-        compiled += sum(stats.cache_misses.values())
-        found += sum(stats.cache_hits.values())
         if stats.cache_path and (stats.cache_hits or stats.cache_misses):
+            compiled += sum(stats.cache_misses.values())
+            found += sum(stats.cache_hits.values())
             folders[Path(stats.cache_path)] = None
     return compiled, found, list(folders)

@@ -8,6 +8,7 @@ SOURCE is a module, or a Python file, with a function `cases()`. Requests: {"do"
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import importlib.util
@@ -147,7 +148,14 @@ def _numba_threads() -> int | None:
     return numba.get_num_threads()
 
 
+def die_with_parent() -> None:
+    """A process that is stopped while it waits would outlive a parent that was killed (Linux: PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+
+
 def main() -> None:
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C ends
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing that a library prints gets between the answers

@@ -59,7 +59,7 @@ def run(
         if quick:
             options = Options(rounds or 2, 0.02, 1, threads, cold=False)
         results = measure(name, cases, options)
-        results["suite"] += "-" + re.sub(r"\W+", "-", part.lower()) if part else ""
+        results["suite"] += "-".join(["", *re.findall(r"\w+", part.lower())])
         print(table.markdown(results), flush=True)
         if output is not None:
             write(results, output)

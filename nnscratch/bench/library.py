@@ -28,8 +28,7 @@ _KEEP_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
 }
 SETTINGS = {
-    # Compiled kernels are still on request. Once they are the default, this environment can go.
-    "nnscratch": Setting("nnscratch", "nnscratch", environment={"NNSCRATCH_KERNELS": "cpu"}),
+    "nnscratch": Setting("nnscratch", "nnscratch", environment={"NNSCRATCH_QUIET": "1"}),  # no notes into a bar of progress
     "eager": Setting("torch", "PyTorch eager"),
     "expert": Setting("torch", "PyTorch expert", expert=True, environment=_KEEP_MEMORY),
 }

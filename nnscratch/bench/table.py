@@ -33,7 +33,8 @@ def conditions(results: dict[str, Any]) -> str:
     ]
     counts = {name: {case["sides"].get(name, {}).get("threads") for case in results["cases"]} for name in results["libraries"]}
     threads = {name: " and ".join(map(str, sorted(all - {None}))) for name, all in counts.items()}
-    lines.append("Threads: " + ", ".join(f"{SETTINGS[name].label} {all or '?'}" for name, all in threads.items()) + ".")
+    if any(threads.values()):
+        lines.append("Threads: " + ", ".join(f"{SETTINGS[name].label} {all}" for name, all in threads.items() if all) + ".")
     for count, ceiling in results["ceilings"].items():
         flops = f"{ceiling['gflops']:.0f} GFLOP/s ({ceiling['gflops_by']})"
         copies = f"copy {ceiling['copy_gbs']:.1f} GB/s from and to memory, {ceiling['cache_gbs']:.0f} GB/s in the cache"

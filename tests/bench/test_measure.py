@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -149,6 +151,31 @@ def test_waiting_processes_are_stopped(tmp_path):
         assert process.ask("time", seconds=0, least=2)["ms"]
     finally:
         process.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux kills orphans")
+def test_a_killed_benchmark_leaves_no_processes(tmp_path):
+    (tmp_path / "mine.py").write_text(CASES)
+    code = (
+        "import sys, time; from nnscratch.bench.measure import Process; p = Process('nnscratch', sys.argv[1], 1);"
+        "p.ask('build', case='product'); print(p._process.pid, flush=True); time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "mine.py")], stdout=subprocess.PIPE, text=True)
+    with parent.stdout:
+        child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 60
+    while alive(child) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not alive(child)
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_comparison_sees_what_is_wrong():
