@@ -11,13 +11,16 @@ the root tells when the last one is gone. (Arrays take no part in the collection
 really freed, never before finalizers that could bring it back.) What was built on the buffer itself, by way of `root.base`,
 holds a reference to the buffer; such a block is left to its holder and never handed out again.
 
+Arrays are dropped in any thread and in the middle of anything. The callback is therefore no code of ours but a deque's `append`,
+which nothing can interrupt; all else is done when the next array is asked for.
+
 Idle blocks are bounded: before the pool grows to much more than was lately in use at once, or over the limit that was set, the
 longest idle ones are given back to the operating system; so are those that nobody needed for a while.
 """
 
-import atexit
 import mmap
-from collections import defaultdict
+import os
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from math import inf, prod
@@ -55,14 +58,17 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
         return np.empty(shape, dtype)
     step = 1 << (size.bit_length() - 4)  # eight sizes from each power of two to the next
     size = (size + step - 1) & -step
-    _pool.turn += 1
-    if not _pool.turn % WINDOW:
-        _pool.sweep()
+    pool = _pool
+    pool.turn += 1
+    if pool.returned:
+        pool.settle()
+    if not pool.turn % WINDOW:
+        pool.sweep()
     try:
-        block = _pool.idle[size].pop()
+        block = pool.idle[size].pop()
     except IndexError:
-        block = _pool.larger(size) or _pool.grow(size)
-    return block.lend(shape, dtype)
+        block = pool.larger(size) or pool.grow(size)
+    return block.lend(shape, dtype, pool)
 
 
 def aligned_like(x: np.ndarray, dtype: Any = None) -> np.ndarray:
@@ -83,28 +89,28 @@ def pooled(array: np.ndarray) -> bool:
 def empty_cache() -> None:
     """Give all idle blocks back to the operating system (torch.cuda.empty_cache)."""
     with _pool.lock:
+        _pool.recount()
         _pool.release(inf)
 
 
 def set_memory_limit(limit: float | None) -> None:
     """Keep no idle blocks that would make the pool's memory, with what is in use, more than `limit` bytes.
 
-    None, as at the start, lets the pool find its limit by what is in use; 0 keeps none. What is in use is never limited.
-    Raises ValueError for a negative limit.
+    None, as at the start, lets the pool find its limit by what is in use; 0 keeps none. What is in use is never limited. A limit
+    is seen to when the next array is asked for. Raises ValueError for a negative limit.
     """
     if limit is not None and not limit >= 0:
         raise ValueError(f"set_memory_limit: expected bytes >= 0 or None, got {limit}")
-    with _pool.lock:
-        _pool.limit = inf if limit is None else limit
-        _pool.release(_pool.reserved - _pool.limit)
+    _pool.limit = inf if limit is None else limit
+    _pool.settle()
 
 
 def memory_stats() -> dict[str, int]:
     """The pool's numbers under torch.cuda.memory_stats' names: bytes in use ("allocated") and held ("reserved").
 
-    num_alloc counts arrays handed out, num_device_alloc new blocks, num_device_free blocks given back. Exact while one thread
-    allocates at a time.
+    num_alloc counts arrays handed out, num_device_alloc new blocks, num_device_free blocks given back.
     """
+    _pool.settle()
     return {
         "allocated_bytes.all.current": _pool.used,
         "allocated_bytes.all.peak": max(_pool.peak, _pool.highest),
@@ -118,15 +124,56 @@ def memory_stats() -> dict[str, int]:
 
 def reset_peak_memory_stats() -> None:
     """Let the peaks begin again at what is in use and held now."""
+    _pool.settle()
     _pool.peak = _pool.highest = _pool.used
     _pool.most_reserved = _pool.reserved
 
 
+class _Lease(ref):
+    """A weak reference to the root on a block."""
+
+    __slots__ = ("block",)
+    block: "_Block"
+
+
+class _Block:
+    """A piece of memory; while it is lent, with the reference to the root of all arrays on it."""
+
+    __slots__ = ("buffer", "idle_since", "lease", "offset", "open", "size")
+
+    alone = 0  # references to a buffer that no array is on; counted below
+
+    def __init__(self, size: int):
+        self.size, self.idle_since = size, 0
+        self.lease: _Lease | None = None
+        mapped = size >= MAPPED and hasattr(mmap, "MAP_ANONYMOUS")
+        unit = HUGE if mapped and size >= HUGE else LINE
+        self.buffer = Pages(-1, size + unit, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if mapped else Bytes(size + unit)
+        self.open = memoryview(self.buffer)  # while there is one, nobody can close or resize the buffer
+        self.offset = -np.frombuffer(self.buffer, np.uint8).ctypes.data % unit
+        if unit == HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+            with suppress(OSError):  # a kernel without them
+                self.buffer.madvise(mmap.MADV_HUGEPAGE, self.offset, size & -HUGE)
+
+    def lend(self, shape: Sequence[int], dtype: np.dtype, pool: "_Pool") -> np.ndarray:
+        root = np.ndarray(shape, dtype, self.buffer, self.offset)
+        lease = _Lease(root, pool.returned.append)
+        lease.block, self.lease = self, lease
+        pool.used += self.size
+        if pool.used > pool.highest:
+            pool.highest = pool.used
+        return root
+
+
 class _Pool:
-    """Idle blocks by size, the last returned on top. Lists are only pushed to and popped from, which no other thread can
-    interrupt and a garbage collection in the middle cannot upset: a block returns in whatever thread drops its last array."""
+    """Idle blocks by size, the last returned on top.
+
+    Several threads may be at it: blocks change hands by `append` and `pop`, of which each is one step. An interrupt may lose a
+    block between two steps, and then it is in nobody's hands, until `recount` misses it.
+    """
 
     def __init__(self) -> None:
+        self.returned: deque[_Lease] = deque()
         self.idle: defaultdict[int, list[_Block]] = defaultdict(list)
         self.blocks: set[_Block] = set()
         self.lock = RLock()  # for growing and giving back; reentrant, as a finalizer may allocate
@@ -134,7 +181,27 @@ class _Pool:
         self.turn = self.made = self.used = self.reserved = self.most_reserved = 0
         self.peak = self.recent = self.highest = 0  # most in use: before the present window, in the window before it, in it
 
-    def larger(self, size: int) -> "_Block | None":
+    def settle(self) -> None:
+        """Take back the blocks whose arrays have gone."""
+        while self.returned:
+            try:
+                lease = self.returned.popleft()
+            except IndexError:  # another thread took it
+                break
+            block = lease.block
+            if block.lease is not lease:
+                continue
+            block.lease, block.idle_since = None, self.turn
+            self.used -= block.size
+            if getrefcount(block.buffer) > _Block.alone or block not in self.blocks:
+                self.forget(block)
+            else:
+                self.idle[block.size].append(block)
+        if self.reserved > self.limit:
+            with self.lock:
+                self.release(self.reserved - self.limit)
+
+    def larger(self, size: int) -> _Block | None:
         """An idle block of up to twice the size: over training steps that takes less memory than exact fits."""
         limit = 2 * size
         while size < limit:
@@ -144,16 +211,16 @@ class _Pool:
                     return self.idle[size].pop()
         return None
 
-    def grow(self, size: int) -> "_Block":
+    def grow(self, size: int) -> _Block:
         with self.lock:
             needed = max(self.recent, self.highest, self.used + size) * SPARE + SLACK
             self.release(self.reserved + size - min(needed, self.limit))
             try:
-                block = _Block(size, self)
+                block = _Block(size)
             except (OSError, MemoryError, OverflowError):
                 self.release(inf)
                 try:
-                    block = _Block(size, self)
+                    block = _Block(size)
                 except (OSError, MemoryError, OverflowError):
                     raise MemoryError(f"no memory for an array of {size} bytes") from None
             self.blocks.add(block)
@@ -167,95 +234,51 @@ class _Pool:
         while excess > 0:
             oldest = min([blocks for blocks in list(self.idle.values()) if blocks], key=_since, default=[])
             try:
-                if oldest[0].returned > before:
+                if oldest[0].idle_since > before:
                     return
                 block = oldest.pop(0)
             except IndexError:  # none, or another thread took it
-                if not oldest and not any(self.idle.values()):
+                if not any(self.idle.values()):
                     return
                 continue
             self.forget(block)
             excess -= block.size
 
-    def forget(self, block: "_Block") -> None:
-        self.blocks.discard(block)
-        self.reserved -= block.size
+    def forget(self, block: _Block) -> None:
+        if block in self.blocks:
+            self.blocks.discard(block)
+            self.reserved -= block.size
 
     def sweep(self) -> None:
+        """At the end of a window: give back what was idle all the while."""
         with self.lock:
+            self.recount()
             self.release(inf, before=self.turn - WINDOW)
             self.peak, self.recent, self.highest = max(self.peak, self.highest), self.highest, self.used
 
-
-class _Block:
-    """A piece of memory and, while it is lent, the weak reference to the root of all arrays on it."""
-
-    __slots__ = ("buffer", "lease", "offset", "open", "pool", "returned", "size")
-
-    alone = 0  # references to the buffer when a root is the only array on it; counted below
-
-    def __init__(self, size: int, pool: _Pool):
-        self.size, self.pool, self.lease, self.returned = size, pool, None, 0
-        mapped = size >= MAPPED and hasattr(mmap, "MAP_ANONYMOUS")
-        unit = HUGE if mapped and size >= HUGE else LINE
-        self.buffer = Pages(-1, size + unit, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if mapped else Bytes(size + unit)
-        self.open = memoryview(self.buffer)  # while there is one, nobody can close or resize the buffer
-        self.offset = -np.frombuffer(self.buffer, np.uint8).ctypes.data % unit
-        if unit == HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-            with suppress(OSError):  # a kernel without them
-                self.buffer.madvise(mmap.MADV_HUGEPAGE, self.offset, size & -HUGE)
-
-    def lend(self, shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
-        pool = self.pool
-        pool.used += self.size
-        if pool.used > pool.highest:
-            pool.highest = pool.used
-        try:
-            root = np.ndarray(shape, dtype, self.buffer, self.offset)
-            self.lease = ref(root, self.back)
-            return root
-        except BaseException:  # an interrupt, at whichever step: the memory goes with the last of what holds the buffer
-            self.lease = None
-            pool.used -= self.size
-            pool.forget(self)
-            raise
-
-    def back(self, _lease: ref, getrefcount: Any = getrefcount) -> None:
-        """The root is gone. Runs in any thread, in the middle of anything."""
-        pool = self.pool
-        pool.used -= self.size
-        self.returned = pool.turn
-        if getrefcount(self.buffer) > self.alone or pool.reserved > pool.limit:
-            pool.forget(self)
-        else:
-            pool.idle[self.size].append(self)
+    def recount(self) -> None:
+        """Forget the blocks that an interrupt lost, and see what is in use."""
+        self.settle()
+        idle = {block for blocks in list(self.idle.values()) for block in blocks}
+        for block in self.blocks - idle:
+            if block.lease is None or block.lease() is None:
+                self.forget(block)
+        self.used = sum([block.size for block in self.blocks - idle])
 
 
 def _since(blocks: list[_Block]) -> float:
     """When the longest idle of them returned."""
     try:
-        return blocks[0].returned
+        return blocks[0].idle_since
     except IndexError:
         return inf
 
 
-def _close() -> None:
-    """Nothing returns any more: the interpreter takes things apart in an order of its own."""
-    for block in _pool.blocks:
-        block.lease = None
+def _unlock() -> None:
+    _pool.lock = RLock()  # which a thread may have held that the child process does not have
 
 
 _pool = _Pool()
-atexit.register(_close)
-
-
-def _references() -> int:
-    """What `back` counts for a buffer that nothing but its root is on."""
-    block, found = _Block(SMALLEST, _pool), []
-    root = np.ndarray(1, np.uint8, block.buffer)
-    _lease = ref(root, lambda _: found.append(getrefcount(block.buffer)))
-    del root
-    return found[0]
-
-
-_Block.alone = _references()
+_Block.alone = (lambda block: getrefcount(block.buffer))(_Block(SMALLEST))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlock)

@@ -57,12 +57,8 @@ def mark_written(array: Any, recorded: bool = False) -> None:
         entry = table.get(key)
         ref = entry[1] if entry is not None and entry[1]() is memory else None
         if ref is None:
-            ref = weakref.ref(memory, partial(_forget, table, key))
+            ref = weakref.ref(memory, partial(table.pop, key))  # called with the reference: pop's default
         table[key] = (stamp, ref)
-
-
-def _forget(table: dict, key: int, _ref: Any) -> None:
-    table.pop(key, None)
 
 
 def stamp(made: Any) -> None:
