@@ -13,8 +13,8 @@ import numpy as np
 from ..epilogue import finish
 from ..spec import ConvSpec
 from .epilogue import Epilogue
-from .gemm import matmul
 from .launch import result_like
+from .matmul import matmul
 
 
 def applies(spec: ConvSpec) -> bool:

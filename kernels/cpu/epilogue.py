@@ -41,7 +41,7 @@ class Epilogue(NamedTuple):
         return Epilogue.of(None, 1.0, y.shape[-1], y.dtype)
 
 
-def _act(code: Code, value: Value, slope: Value) -> Value:
+def act(code: Code, value: Value, slope: Value) -> Value:
     """slope * value where value <= 0: 0 for a slope of 0, even at minus infinity. NaN stays."""
     b = code.b
     flat = b.fcmp_ordered("==", slope, ir.Constant(code.element, 0.0))
@@ -64,7 +64,7 @@ def finish_rows(typing_context, target, places, count, bias, slope, width):
 
             def vector(c, mask):
                 value = b.fadd(code.load(code.at(row, c), mask), code.load(code.at(bias, c), mask))
-                code.store(_act(code, value, slope), code.at(row, c), mask)
+                code.store(act(code, value, slope), code.at(row, c), mask)
 
             with b.if_then(b.icmp_signed(">=", place, I64(0))):
                 code.vectors_and_tail(width, vector)
@@ -103,7 +103,7 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
                 better = b.fcmp_unordered(">", value, best)  # or either is NaN
                 better = b.and_(better, b.or_(b.fcmp_ordered("ord", best, best), b.fcmp_unordered("uno", value, value)))
                 best, index = b.select(better, value, best), b.select(better, here, index)
-            code.store(_act(code, best, slope), code.at(y, c), mask)
+            code.store(act(code, best, slope), code.at(y, c), mask)
             code.store_bytes(index, code.at(argmax, c), mask)
 
         code.vectors_and_tail(width, vector)

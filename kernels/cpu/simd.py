@@ -138,6 +138,12 @@ class Code:
         function = cgutils.get_or_insert_function(self.b.module, kind, "llvm.prefetch.p0")
         self.b.call(function, [pointer, I32(0), I32(2), I32(1)])
 
+    def store_round_cache(self, value: Value, pointer: Value) -> None:
+        """Store a whole vector at an aligned place, without fetching what the memory held into the cache."""
+        store = self.b.store(value, self.b.bitcast(pointer, self.type.as_pointer()))
+        store.align = VECTOR_BYTES
+        store.set_metadata("nontemporal", self.b.module.add_metadata([I32(1)]))
+
     def store_places(self, value: Value, pointer: Value, mask: Value | None = None) -> None:
         """Store as many int64 as there are lanes."""
         address = self.b.bitcast(pointer, value.type.as_pointer())

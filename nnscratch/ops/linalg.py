@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import defvjp, primitive
+from ..autograd import defvjp, fused, primitive
+from ..kernels import products
 from .arithmetic import add, mul
 from .dims import axes_of
 from .reduce import sum
@@ -21,7 +22,7 @@ __all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "kron", "linear", "matmul"
 @primitive
 def _matmul(a, b):
     """The product of (stacks of) matrices; each has at least two dimensions."""
-    return np.matmul(a, b)
+    return products.matmul(a, b)
 
 
 def _flip(x: Any) -> Any:
@@ -37,8 +38,7 @@ defvjp(
 
 @primitive
 def _linear(x, w, b):
-    y = x @ w.T
-    return y if b is None else np.add(y, b, out=y)
+    return products.linear(x, w, b)
 
 
 defvjp(
@@ -47,6 +47,20 @@ defvjp(
     lambda g, _y, x, _w, _b: g.T @ x,
     lambda g, _y, _x, _w, _b: sum(g, 0),
 )
+
+
+@fused(lambda x, w, b: _linear(x, w, b))
+def linear_block(x, w, b):
+    """A large `_linear` with a bias: its gradient comes with the weight's, which reads the cotangent anyway."""
+    return products.linear(x, w, b), None
+
+
+@linear_block.backward
+def _(g, _y, _residuals, needs, x, w, _b) -> Any:
+    gx = products.matmul(g, w) if needs[0] else None
+    if needs[1] and needs[2]:
+        return gx, *products.linear_weight(x, g)
+    return gx, products.matmul(g.T, x) if needs[1] else None, sum(g, 0) if needs[2] else None
 
 
 def _check_dtypes(name: str, a: Any, b: Any) -> None:
@@ -93,21 +107,22 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 
     A weight of shape (in), with a bias of shape (), stands for one output without a dimension of its own: (..., in) to (...).
     """
-    if weight.ndim == 1:
+    shape, sizes = input.shape, weight.shape
+    if len(sizes) == 1:
         y = linear(input, unsqueeze(weight, 0), bias if bias is None else reshape(bias, (1,)))
         return squeeze(y, -1)
-    shape = input.shape
-    fits = weight.ndim == 2 and len(shape) > 0 and shape[-1] == weight.shape[1]
-    if not fits or (bias is not None and tuple(bias.shape) != (weight.shape[0],)):
-        raise RuntimeError(f"linear: {_misfit(tuple(shape), tuple(weight.shape), bias)}")
+    fits = len(sizes) == 2 and len(shape) > 0 and shape[-1] == sizes[1]
+    if not fits or (bias is not None and tuple(bias.shape) != sizes[:1]):
+        raise RuntimeError(f"linear: {_misfit(tuple(shape), tuple(sizes), bias)}")
     if input.dtype != weight.dtype:
         _check_dtypes("linear", input, weight)
     if bias is not None and bias.dtype != weight.dtype:
         _check_dtypes("linear", bias, weight)
-    if len(shape) == 2:
-        return _linear(input, weight, bias)
-    y = _linear(reshape(input, (math.prod(shape[:-1]), shape[-1])), weight, bias)
-    return reshape(y, (*shape[:-1], weight.shape[0]))
+    if len(shape) != 2:
+        y = linear(reshape(input, (math.prod(shape[:-1]), shape[-1])), weight, bias)
+        return reshape(y, (*shape[:-1], sizes[0]))
+    large = bias is not None and shape[0] * sizes[0] * sizes[1] >= products.LARGE
+    return linear_block(input, weight, bias) if large else _linear(input, weight, bias)
 
 
 def _misfit(input: tuple[int, ...], weight: tuple[int, ...], bias: Any) -> str:
