@@ -12,7 +12,6 @@ An item with one parameter more gets the number of its worker as its second, 0 <
 import os
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from threading import Lock
 from typing import Any
 
@@ -20,13 +19,16 @@ import numba
 import numpy as np
 from numba import njit
 from numba.core.caching import FunctionCache
+from numba.np.ufunc import parallel as _layer
 
 from .parallel import parallel_for
 from .simd import LOOSE, SOURCES, aligned, kernel
 
 SMALL = 30_000  # nanoseconds of one core, below which waking another costs more than it brings
 
-_lock, _here = Lock(), nullcontext()
+numba.get_num_threads()  # starts Numba's threads, whose functions the compiled code refers to
+_one_at_a_time = numba.threading_layer() == "workqueue"  # which breaks when two threads use it at the same time
+_lock = Lock()
 _forked = False
 
 
@@ -78,28 +80,24 @@ class parallel:
 
         Raises MemoryError when an item could not get its scratch memory.
         """
-        with _lock if _unsafe() else _here:
-            failed = self.entry(count, _threads(count, nanoseconds), *arguments)
+        most = threads()
+        if most > 1 and _one_at_a_time:
+            with _lock:
+                failed = self.entry(count, _paying(most, count, nanoseconds), *arguments)
+        else:
+            failed = self.entry(count, _paying(most, count, nanoseconds), *arguments)
         if failed:
             raise MemoryError(f"{failed} of {count} items of the kernel {self.__name__} ran out of memory")
 
 
 def threads() -> int:
     """Most workers that a kernel called now can have."""
-    return 1 if _forked else numba.get_num_threads()
+    return 1 if _forked else _layer._get_num_threads()  # numba.get_num_threads, without asking first whether it has started
 
 
-def _threads(count: int, nanoseconds: float) -> int:
-    most = numba.get_num_threads()  # starts Numba's threads, whose functions the compiled code refers to
-    return 1 if nanoseconds < SMALL or _forked else min(most, max(count, 1))
-
-
-def _unsafe() -> bool:
-    """Whether Numba's threading layer, when it is known, breaks when two threads use it at the same time."""
-    try:
-        return numba.threading_layer() == "workqueue"
-    except ValueError:  # nothing has run yet, so Numba has not chosen
-        return True
+def _paying(most: int, count: int, nanoseconds: float) -> int:
+    """How many of at most `most` workers to wake."""
+    return 1 if nanoseconds < SMALL else min(most, max(count, 1))
 
 
 def operand(x: np.ndarray) -> np.ndarray:
