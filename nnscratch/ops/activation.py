@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import defvjp, primitive
+from ..kernels import rows
 from ..kernels.select import select
 from .arithmetic import abs, add, astype, div, mul, neg, sub
 from .compare import clamp, ge, gt, le, logical_and, where
@@ -259,11 +260,17 @@ def glu(input: Any, dim: int = -1) -> Any:
 def _softmax(x, *, dim):
     if x.size == 0:
         return np.copy(x)
+    y = rows.softmax(x, dim)
+    if y is not None:
+        return y
     y = np.exp(x - np.max(x, axis=dim, keepdims=True))
     return y / np.sum(y, axis=dim, keepdims=True)
 
 
 def _softmax_vjp(g, y, _x, *, dim):
+    gx = rows.softmax_vjp(g, y, dim) if type(g) is np.ndarray else None
+    if gx is not None:
+        return gx
     h = g * y
     return h - y * sum(h, dim, True)
 
@@ -275,11 +282,19 @@ defvjp(_softmax, _softmax_vjp)
 def _log_softmax(x, *, dim):
     if x.size == 0:
         return np.copy(x)
+    y = rows.softmax(x, dim, logarithm=True)
+    if y is not None:
+        return y
     y = x - np.max(x, axis=dim, keepdims=True)
     return y - np.log(np.sum(np.exp(y), axis=dim, keepdims=True))
 
 
-defvjp(_log_softmax, lambda g, y, _x, *, dim: g - exp(y) * sum(g, dim, True))
+def _log_softmax_vjp(g, y, _x, *, dim):
+    gx = rows.softmax_vjp(g, y, dim, logarithm=True) if type(g) is np.ndarray else None
+    return g - exp(y) * sum(g, dim, True) if gx is None else gx
+
+
+defvjp(_log_softmax, _log_softmax_vjp)
 
 
 def _along(op: Any, x: Any, dim: int, dtype: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ... import backend
 from ...autograd import defvjp, fused, primitive
+from ...kernels import rows as kernels
 from ...tensor import array_of
 from ..activation import log_softmax, logsigmoid
 from ..arithmetic import astype, mul
@@ -61,24 +62,31 @@ def _softmax_nll_definition(x, target, *, axis, reduction="none"):
 @fused(_softmax_nll_definition)
 def softmax_nll(x, target, *, axis, reduction="none"):
     """-log softmax(x)[target] along `axis`, one number per prediction, or reduced; dx = g (softmax(x) - one_hot(target))."""
-    shifted, p = _exp_rows(x, axis)
-    every = backend.array_module(x).arange(len(p))
-    target = target.reshape(-1)
-    total = p.sum(axis=1)
-    nll = np.log(total) - shifted[every, target]
+    found = kernels.nll(_rows(x, axis), target.reshape(-1))
+    if found is not None:
+        nll, residuals = found
+    else:
+        shifted, p = _exp_rows(x, axis)
+        total = p.sum(axis=1)
+        nll = np.log(total) - shifted[backend.array_module(x).arange(len(p)), target.reshape(-1)]
+        residuals = p, total
     if reduction == "none":
         y = nll.reshape(x.shape[:axis] + x.shape[axis + 1 :])
     else:
         y = np.add.reduce(nll)
         y = y / nll.size if reduction == "mean" else y
-    return y, (p, total)
+    return y, residuals
 
 
 @softmax_nll.backward
 def _(g, _y, residuals, _needs, x, target, *, axis, reduction="none"):
-    p, total = residuals
     g = g.reshape(-1)  # one number for all where the losses were reduced
     g = g / target.size if reduction == "mean" else g
+    if len(residuals) == 3:
+        every = np.empty(target.size, x.dtype)
+        every[...] = g
+        return _unrows(kernels.nll_vjp(every, _rows(x, axis), residuals), x.shape, axis), None
+    p, total = residuals
     gx = p * (g / total)[:, None]
     gx[backend.array_module(x).arange(len(p)), target.reshape(-1)] -= g
     return _unrows(gx, x.shape, axis), None
