@@ -262,6 +262,7 @@ class _Pool:
         idle = {block for blocks in list(self.idle.values()) for block in blocks}
         for block in self.blocks - idle:
             if block.lease is None or block.lease() is None:
+                block.lease = None  # if it has just come back, settle is to pass it over
                 self.forget(block)
         self.used = sum([block.size for block in self.blocks - idle])
 
