@@ -250,18 +250,24 @@ def test_float32_stays_float32():
 # ------------------------------------------------------------------------------------------------------ fused
 
 
+def sequence_arrays(gates, state, *more):
+    """x, states and weights for 2 features and 2 units, or with w_hr."""
+    outs = state[0]
+    return [normal(4, 3, 2), *(normal(3, n) for n in state), normal(2 * gates, 2), normal(2 * gates, outs), *more]
+
+
+def biases(gates):
+    return normal(2 * gates), normal(2 * gates)
+
+
 SEQUENCES = {
-    "lstm": (lstm_sequence, lambda: [normal(4, 3, 8), normal(3, 2), normal(3, 2), normal(8, 2)], (None,), {}),
-    "lstm with projection": (
-        lstm_sequence,
-        lambda: [normal(4, 3, 8), normal(3, 1), normal(3, 2), normal(8, 1), normal(1, 2)],
-        (),
-        {},
-    ),
-    "gru": (gru_sequence, lambda: [normal(4, 3, 6), normal(3, 2), normal(6, 2), normal(6)], (), {}),
-    "gru without bias": (gru_sequence, lambda: [normal(4, 3, 6), normal(3, 2), normal(6, 2)], (None,), {}),
-    "tanh": (rnn_sequence, lambda: [normal(4, 3, 2), normal(3, 2), normal(2, 2)], (), {"nonlinearity": "tanh"}),
-    "relu": (rnn_sequence, lambda: [normal(4, 3, 2), normal(3, 2), normal(2, 2)], (), {"nonlinearity": "relu"}),
+    "lstm": (lstm_sequence, lambda: sequence_arrays(4, (2, 2), *biases(4)), (None,), {}),
+    "lstm without biases": (lstm_sequence, lambda: sequence_arrays(4, (2, 2)), (None, None, None), {}),
+    "lstm with projection": (lstm_sequence, lambda: sequence_arrays(4, (1, 2), *biases(4), normal(1, 2)), (), {}),
+    "gru": (gru_sequence, lambda: sequence_arrays(3, (2,), *biases(3)), (), {}),
+    "gru without biases": (gru_sequence, lambda: sequence_arrays(3, (2,)), (None, None), {}),
+    "tanh": (rnn_sequence, lambda: sequence_arrays(1, (2,), *biases(1)), (), {"nonlinearity": "tanh"}),
+    "relu": (rnn_sequence, lambda: sequence_arrays(1, (2,), *biases(1)), (), {"nonlinearity": "relu"}),
 }
 
 
@@ -405,3 +411,14 @@ X, W = np.zeros((5, 2, 3)), make_groups("lstm", 3, 4, 2)
 def test_errors_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("wrong", ["input", "h0", "w_ih", "w_hh", "b_hh"])
+def test_types_must_be_equal(wrong):
+    """As torch's: nothing is converted silently."""
+    names = ["w_ih", "w_hh", "b_ih", "b_hh"]
+    groups = [[a.astype(np.float32) if n == wrong else a for n, a in zip(names, make_groups("gru", 3, 4, 1)[0])]]
+    x = X.astype(np.float32) if wrong == "input" else X
+    h0 = np.zeros((1, 2, 4), np.float32 if wrong == "h0" else np.float64)
+    with pytest.raises(RuntimeError, match="gru: expected equal dtypes, got float"):
+        ops.gru(x, h0, groups)

@@ -55,14 +55,16 @@ def _cell_state_ignored(g: list[Any]) -> list[Any]:
 
 
 def _forget_gate_linear(right: Callable) -> Callable:
-    """The cotangent of the forget gate's output taken for that of its input."""
+    """The cotangent of the forget gate's output taken for that of its input, on its way to the sequence's input."""
 
-    def wrong(g, y, residuals, *rest, **kwargs):
-        gx, *others = right(g, y, residuals, *rest, **kwargs)
-        f = residuals[0][..., SIZE : 2 * SIZE]
-        gx = gx.copy()
-        gx[..., SIZE : 2 * SIZE] /= f * (1 - f)
-        return (gx, *others)
+    def wrong(g, y, residuals, needs, x, h0, c0, w_ih, *rest, **kwargs):
+        gates = residuals[1][0]
+        f = gates[..., SIZE : 2 * SIZE]
+        # With an identity for the weight, the input's cotangent is that of the gates' sums.
+        only_x, weight = [True] + [False] * (len(needs) - 1), np.eye(len(w_ih))
+        da = right(g, y, residuals, only_x, np.empty_like(gates), h0, c0, weight, *rest, **kwargs)[0].copy()
+        da[..., SIZE : 2 * SIZE] /= f * (1 - f)
+        return (da @ w_ih, *right(g, y, residuals, needs, x, h0, c0, w_ih, *rest, **kwargs)[1:])
 
     return wrong
 
@@ -71,39 +73,39 @@ def _states_after(right: Callable) -> Callable:
     """The recurrent weight's gradient from the states after each step, not before."""
 
     def wrong(g, y, residuals, needs, *rest, **kwargs):
-        gates, h, c, tanh_c = residuals
+        run, (gates, h, *others) = residuals
         shifted = np.concatenate([h[1:], h[-1:]])
-        return right(g, y, (gates, shifted, c, tanh_c), needs, *rest, **kwargs)
+        return right(g, y, (run, (gates, shifted, *others)), needs, *rest, **kwargs)
 
     return wrong
 
 
 def _gates_swapped(g: Any) -> Any:
-    i, f, z, o = np.split(g, 4, axis=2)
-    return np.concatenate([f, i, z, o], axis=2)
+    i, f, z, o = np.split(g, 4, axis=0)
+    return np.concatenate([f, i, z, o], axis=0)
 
 
 def _biases_outside_reset(right: Callable) -> Callable:
     """The recurrent bias of the new gate as if it were not multiplied by the reset gate."""
 
     def wrong(*args, **kwargs):
-        gx, gh, gw, gb = right(*args, **kwargs)
-        return gx, gh, gw, None if gb is None else gx.sum((0, 1))
+        *others, gb, gc = right(*args, **kwargs)
+        return *others, gb, None if gc is None else gb
 
     return wrong
 
 
 def _lstm_definition(hidden: Callable = lambda h: h, cell: Callable = lambda c: c) -> Callable:
-    def definition(x, h0, c0, w_hh, w_hr, *, sizes=None, reverse=False):
-        step = lambda gates, h, c: lstm_step(gates + linear(hidden(h), w_hh), cell(c), w_hr)
-        return unroll(step, x, (h0, c0), sizes, reverse)
+    def definition(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr, *, sizes=None, reverse=False):
+        step = lambda gates, h, c: lstm_step(gates + linear(hidden(h), w_hh, b_hh), cell(c), w_hr)
+        return unroll(step, linear(x, w_ih, b_ih), (h0, c0), sizes, reverse)
 
     return definition
 
 
-def _gru_definition(x, h0, w_hh, b_hh, *, sizes=None, reverse=False):
+def _gru_definition(x, h0, w_ih, w_hh, b_ih, b_hh, *, sizes=None, reverse=False):
     step = lambda gates, h: (gru_step(gates, linear(stop_gradient(h), w_hh, b_hh), h),)
-    return unroll(step, x, (h0,), sizes, reverse)
+    return unroll(step, linear(x, w_ih, b_ih), (h0,), sizes, reverse)
 
 
 def _lstm(name: str, edit: Callable) -> Mutation:
@@ -111,18 +113,18 @@ def _lstm(name: str, edit: Callable) -> Mutation:
 
 
 RECURRENT: list[Mutation] = [
-    *distorted("lstm", LSTM, lstm_sequence, (0, 1, 2, 3)),
+    *distorted("lstm", LSTM, lstm_sequence, (0, 1, 2, 3, 4, 5)),
     _lstm("forget gate without its derivative", _forget_gate_linear),
     _lstm("last time step skipped", _cotangents(_without_last_step)),
     _lstm("cotangent of the cell state ignored", _cotangents(_cell_state_ignored)),
     _lstm("recurrent weight sees the states one step late", _states_after),
-    _lstm("input and forget gates exchanged", gradient(0, _gates_swapped)),
+    _lstm("input and forget gates exchanged", gradient(3, _gates_swapped)),
     _lstm("time reversed", gradient(0, lambda g: g[::-1])),
     _lstm("no gradient before the last step (truncated)", gradient(0, _only_last_step)),
-    *distorted("gru", GRU, gru_sequence, (0, 2, 3)),
+    *distorted("gru", GRU, gru_sequence, (0, 2, 3, 4, 5)),
     fault("gru: recurrent bias outside the reset gate", GRU, in_backward(gru_sequence, _biases_outside_reset), "gru_sequence"),
     fault("gru: last time step skipped", GRU, in_backward(gru_sequence, _cotangents(_without_last_step)), "gru_sequence"),
-    *distorted("rnn", RNN, rnn_sequence, (0, 2)),
+    *distorted("rnn", RNN, rnn_sequence, (0, 2, 3, 4)),
     fault("lstm: hidden state detached in the definition", LSTM,
           in_definition(lstm_sequence, _lstm_definition(hidden=stop_gradient)), "lstm_sequence", order=2),
     fault("lstm: cell state detached in the definition", LSTM,

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ...autograd import fused
+from ...autograd import fused, is_grad_enabled
+from ...kernels import recurrent
 from ..activation import relu
 from ..linalg import linear
 from ..trigonometric import tanh
-from .steps import Sizes, carried, in_order, outputs, over_time, running, start, unroll
+from .steps import Sizes, unroll
 
 
-def _definition(x, h0, w_hh, *, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
+def _definition(x, h0, w_ih, w_hh, b_ih, b_hh, *, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
     activation = tanh if nonlinearity == "tanh" else relu
 
     def step(a, h):
-        return (activation(a + linear(h, w_hh)),)
+        return (activation(a + linear(h, w_hh, b_hh)),)
 
-    return unroll(step, x, (h0,), sizes, reverse)
+    return unroll(step, linear(x, w_ih, b_ih), (h0,), sizes, reverse)
 
 
 @fused(_definition)
-def rnn_sequence(x, h0, w_hh, *, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
-    """(y, h_n) of h' = tanh(x[t] + W_hh h), or of max(0, ...): x (T, N, H) is what the input and the biases give.
+def rnn_sequence(x, h0, w_ih, w_hh, b_ih, b_hh, *, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
+    """(y, h_n) of h' = tanh(W_ih x[t] + b_ih + W_hh h + b_hh), or max(0, ...): x (T, N, F), h0 (N, H), w_ih (H, F), w_hh (H, H).
 
-    h0: (N, H), w_hh: (H, H). sizes, reverse: see steps.py.
+    b_ih, b_hh: (H) or None. sizes, reverse: see steps.py.
     """
-    h = carried(h0, x.shape[0])
-    xs = in_order(x, reverse)
-    for k, n in enumerate(running(x, sizes, reverse)):
-        after = np.matmul(h[k, :n], w_hh.T, out=h[k + 1, :n])
-        after += xs[k, :n]
-        if nonlinearity == "tanh":
-            np.tanh(after, out=after)
-        else:
-            np.maximum(after, 0, out=after)
-        h[k + 1, n:] = h[k, n:]
-    return (outputs(h, sizes, reverse), h[-1]), h
+    weights = (w_ih, w_hh, b_ih, b_hh)
+    return recurrent.forward(nonlinearity, x, (h0,), weights, sizes=sizes, reverse=reverse, keep=is_grad_enabled())
 
 
 @rnn_sequence.backward
-def _(g, _y, h, needs, x, h0, w_hh, *, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
-    gy, dh = g[0], start(g[1], h0)
-    gy = None if gy is None else in_order(gy, reverse)
-    da = np.empty_like(h[1:]) if sizes is None else np.zeros_like(h[1:])
-    rows = running(x, sizes, reverse)
-    for k in range(len(da) - 1, -1, -1):
-        n = rows[k]
-        y = h[k + 1, :n]
-        if gy is not None:
-            dh[:n] += gy[k, :n]
-        np.multiply(dh[:n], 1 - y * y if nonlinearity == "tanh" else y > 0, out=da[k, :n])
-        np.matmul(da[k, :n], w_hh, out=dh[:n])
-    return in_order(da, reverse), dh, over_time(da, h[:-1]) if needs[2] else None
+def _(g, _y, residuals, needs, x, h0, *weights, nonlinearity: str = "tanh", sizes: Sizes = None, reverse: bool = False):
+    return recurrent.backward(nonlinearity, g, residuals, needs, x, (h0,), weights, sizes=sizes, reverse=reverse)

@@ -15,7 +15,7 @@ from ... import backend
 from ...tensor import Tensor, array_of, to_numpy
 from ..compare import where
 from ..index import index_select
-from ..linalg import linear
+from ..linalg import _check_dtypes
 from ..noise import dropout as drop
 from ..shape import cat, squeeze, stack, transpose, unsqueeze
 from .fused_gru import gru_sequence
@@ -48,8 +48,7 @@ def lstm(
     sizes = [(w[1].shape[1], w[1].shape[0] // 4) for w in weights]
 
     def run(x, state, w, **order):
-        bias = _sum_biases(*w[2:4])
-        return lstm_sequence(linear(x, w[0], bias), *state, w[1], w[4] if len(w) > 4 else None, **order)
+        return lstm_sequence(x, *state, *w[:4], w[4] if len(w) > 4 else None, **order)
 
     y, h, c = _stack(
         "lstm", run, input, (h0, c0), sizes, weights, bidirectional, batch_first, dropout, training, lengths, generator
@@ -72,7 +71,7 @@ def gru(
     """(output, h_n) of a stack of GRU layers; each step is `gru_cell`. Shapes, options and errors as `lstm`."""
 
     def run(x, state, w, **order):
-        return gru_sequence(linear(x, w[0], w[2]), *state, w[1], w[3], **order)
+        return gru_sequence(x, *state, *w, **order)
 
     y, h = _stack(
         "gru", run, input, (h0,), _sizes(weights), weights, bidirectional, batch_first, dropout, training, lengths, generator
@@ -101,7 +100,7 @@ def rnn(
         raise ValueError(f"rnn: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
 
     def run(x, state, w, **order):
-        return rnn_sequence(linear(x, w[0], _sum_biases(*w[2:4])), *state, w[1], nonlinearity=nonlinearity, **order)
+        return rnn_sequence(x, *state, *w, nonlinearity=nonlinearity, **order)
 
     y, h = _stack(
         "rnn", run, input, (h0,), _sizes(weights), weights, bidirectional, batch_first, dropout, training, lengths, generator
@@ -111,10 +110,6 @@ def rnn(
 
 def _sizes(weights: Sequence[tuple]) -> list[tuple[int]]:
     return [(w[1].shape[1],) for w in weights]
-
-
-def _sum_biases(b_ih: Any, b_hh: Any) -> Any:
-    return b_hh if b_ih is None else b_ih if b_hh is None else b_ih + b_hh
 
 
 def _stack(
@@ -196,6 +191,9 @@ def _check_shapes(name, x, initial, sizes, weights, directions, batched) -> None
             expected = (len(weights), x.shape[1], size) if batched else (len(weights), size)
             if states is not None and tuple(states.shape) != expected:
                 raise ValueError(f"{name}: {what} has shape {tuple(states.shape)}, expected {expected}")
+    for array in (*initial, *(a for w in weights for a in w)):
+        if array is not None and array.dtype != x.dtype:
+            _check_dtypes(name, x, array)
 
 
 def _by_length(name: str, x: Any, lengths: Any) -> tuple[tuple[int, ...] | None, Any, Any]:
