@@ -29,11 +29,11 @@ def _batch_statistics(x: Any, eps: float) -> tuple[Any, Any]:
 
 
 def _batch_backward(mean_term: float, variance_term: float, gain: bool = True) -> Callable:
-    """The backward of batch-norm with its two statistics' terms weighted, in place of by 1."""
+    """The backward of batch-norm, without an activation, with its two statistics' terms weighted, in place of by 1."""
 
     def edit(right: Callable) -> Callable:
-        def wrong(g, y, residuals, needs, x, w, b, *, eps):
-            gx, gw, gb = right(g, y, residuals, needs, x, w, b, eps=eps)
+        def wrong(g, y, residuals, needs, x, w, b, *, eps, **plain):
+            gx, gw, gb = right(g, y, residuals, needs, x, w, b, eps=eps, **plain)
             if gx is None:
                 return gx, gw, gb
             axes = (0, *range(2, x.ndim))
@@ -49,9 +49,9 @@ def _batch_backward(mean_term: float, variance_term: float, gain: bool = True) -
 
 
 def _batch_definition(mean_of: Callable, variance_of: Callable) -> Callable:
-    """The definition of batch-norm with something done to its mean and to its variance."""
+    """The definition of batch-norm, without an activation, with something done to its mean and to its variance."""
 
-    def definition(x, w, b, *, eps):
+    def definition(x, w, b, *, eps, **_plain):
         axes, across = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
         m = mean_of(mean(x, axes, keepdim=True))
         centred = x - m
