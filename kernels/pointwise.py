@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .arrays import Array
 from .compiled import compiled, memory_order
 
@@ -24,6 +26,15 @@ def backward(name: str, g: Array, v: Array, **parameters: float) -> Array | None
     """g f'(x), element by element; v is f(x) or x, as the formula asks."""
     cpu = compiled("elementwise", v, g)
     return None if cpu is None else cpu.backward(name, g, v, **parameters)
+
+
+def arithmetic(name: str, a: Array, b: Array | float) -> Array | None:
+    """a op b, element by element, op "add", "sub", "mul" or "div", b an array or a Python number. Bit for bit NumPy's."""
+    if type(b) is np.ndarray:
+        cpu = compiled("arithmetic", a, b)
+    else:
+        cpu = compiled("arithmetic", a) if type(b) in (float, int, bool) else None
+    return None if cpu is None else cpu.arithmetic(name, a, b)
 
 
 def masked(x: Array, keep: Array, scale: float) -> Array | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend
 from ..autograd import defvjp, nondifferentiable, primitive
+from ..kernels import pointwise
 from ..tensor import Tensor, array_of
 from .compare import lt, where
 from .promote import as_float, floating
@@ -19,14 +20,25 @@ __all__ = [
     "round", "sgn", "sign", "stop_gradient", "sub", "subtract", "to_device", "true_divide", "trunc",
 ]  # fmt: skip
 
+MANY = 1 << 17  # elements from which on more threads, and memory that was used before, bring more than a kernel's call costs
+
 # --------------------------------------------------------------------------------------------------------- arithmetic
+
+
+def _by_size(name: str, ufunc: np.ufunc, a: Any, b: Any) -> Any:
+    """ufunc(a, b), of large arrays by a kernel."""
+    if type(a) is np.ndarray and a.size >= MANY:
+        y = pointwise.arithmetic(name, a, b)
+        if y is not None:
+            return y
+    return ufunc(a, b)
 
 
 @primitive
 def add(input, other, *, alpha=1):
     """input + alpha·other."""
     a, b = _promote(input, other)
-    return np.add(a, b if alpha == 1 else b * alpha)
+    return _by_size("add", np.add, a, b if alpha == 1 else b * alpha)
 
 
 defvjp(add, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: g if alpha == 1 else g * alpha)
@@ -36,7 +48,7 @@ defvjp(add, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: g if
 def sub(input, other, *, alpha=1):
     """input - alpha·other. Raises TypeError for two boolean operands."""
     a, b = _promote(input, other)
-    return np.subtract(a, b if alpha == 1 else b * alpha)
+    return _by_size("sub", np.subtract, a, b if alpha == 1 else b * alpha)
 
 
 defvjp(sub, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: -g if alpha == 1 else g * -alpha)
@@ -46,7 +58,7 @@ defvjp(sub, lambda g, _y, _a, _b, **_: g, lambda g, _y, _a, _b, *, alpha=1: -g i
 def mul(input, other):
     """input · other."""
     a, b = _promote(input, other)
-    return np.multiply(a, b)
+    return _by_size("mul", np.multiply, a, b)
 
 
 defvjp(mul, lambda g, _y, _a, b: g * b, lambda g, _y, a, _b: g * a)
@@ -61,7 +73,7 @@ def div(input, other, *, rounding_mode=None):
     """
     a, b = _promote(input, other)
     if rounding_mode is None:
-        return np.true_divide(a, b) if floating(a, b) else np.true_divide(as_float(a), as_float(b))
+        return _by_size("div", np.true_divide, a, b) if floating(a, b) else np.true_divide(as_float(a), as_float(b))
     if rounding_mode not in ("floor", "trunc"):
         raise ValueError(f"div: rounding_mode is None, 'floor' or 'trunc', got {rounding_mode!r}")
     if floating(a, b):

@@ -8,7 +8,7 @@ pytest.importorskip("numba")
 
 from nnscratch.kernels import special
 from nnscratch.kernels.compiled import memory_order
-from nnscratch.kernels.cpu import elementwise
+from nnscratch.kernels.cpu import arithmetic, elementwise
 from nnscratch.kernels.cpu.elementwise import BLOCK, FORMULAS
 
 PARAMETERS = {"slope": 0.25, "low": -0.5, "high": 1.5, "alpha": 1.5, "scale": 1.25, "rate": 0.75, "beta": 2.0, "threshold": 3.0}
@@ -138,3 +138,23 @@ def test_sizes_and_threads(dtype):
         numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
         assert len(set(bits)) == 1
         np.testing.assert_allclose(np.frombuffer(bits[0][: x.nbytes], dtype), x * cdf(x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("name", ["add", "sub", "mul", "div"])
+def test_arithmetic_is_numpys(name, dtype):
+    ufunc = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}[name]
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3, 7, 50, 41)).astype(dtype)
+    a[0, 0, 0, :6], b[0, 0, 0, :6] = [0, -0.0, np.inf, np.nan, 1, 1e-40], [0, 0, np.inf, 1, 0, 1]
+    last = [np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for x in (a, b)]
+    with np.errstate(all="ignore"):
+        for p, q in ((a, b), last):
+            y = arithmetic.arithmetic(name, p, q)
+            assert y.strides == p.strides
+            assert np.ascontiguousarray(y).tobytes() == np.ascontiguousarray(ufunc(p, q)).tobytes()
+        for number in (0.1, 3, True, np.inf, 0):
+            assert arithmetic.arithmetic(name, a, number).tobytes() == ufunc(a, number).tobytes()
+    assert arithmetic.arithmetic(name, a, last[1]) is None  # another memory order
+    assert arithmetic.arithmetic(name, a, b[:1]) is None
+    assert arithmetic.arithmetic(name, a[..., ::2], 1.0) is None

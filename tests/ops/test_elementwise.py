@@ -415,3 +415,16 @@ def test_errors(case):
     f, error, message = ERRORS[case]
     with pytest.raises(error, match=message):
         f()
+
+
+@pytest.mark.parametrize("kernels", ["auto", "im2col"])
+def test_arithmetic_of_large_arrays(kernels):
+    a, b = np.random.default_rng(0).standard_normal((2, 300, 500)).astype(np.float32)
+    with nns.kernels.use(kernels):
+        for op in (lambda x, y: x + y, lambda x, y: x - y, lambda x, y: x * y, lambda x, y: x / y):
+            for other in (b, b[0], np.float32(2), np.float64(2.5) * np.ones(()), 3, 0.5, b.astype(np.float64)):
+                t = nns.tensor(other) if isinstance(other, (np.ndarray, np.generic)) else other
+                y = op(nns.tensor(a), t)
+                expected = op(a, np.float32(other) if np.ndim(other) == 0 else other)
+                assert y.dtype == expected.dtype and y.numpy().tobytes() == expected.tobytes()
+        assert nns.add(nns.tensor(a), nns.tensor(b), alpha=2).numpy().tobytes() == (a + b * 2).tobytes()
