@@ -87,24 +87,23 @@ class Optimizer:
                 loss = closure()
         token = backend.ignore_float_errors()
         try:
-            jobs = [self._job(p, group) for group in self.param_groups for p in group["params"] if p._grad is not None]
+            jobs = []
+            for group in self.param_groups:
+                common = _common(group)
+                jobs += [(*self._job(p, group), common) for p in group["params"] if p._grad is not None]
+            for slot, *_ in jobs:
+                mark_written(slot.data)
             for job in self._run_compiled(jobs):
                 self._run(*job)
         finally:
             backend.restore_float_errors(token)
-        for slot, *_ in jobs:
-            mark_written(slot.data)
         return loss
 
     def _job(self, p: Tensor, group: dict[str, Any]) -> tuple[_Slot, Any, tuple[Any, ...]]:
-        """The parameter's slot, its gradient, and (1 - decoupled decay, the gradient's sign, weight decay, coefficients)."""
+        """The parameter's slot, its gradient, and the rule's coefficients."""
         state = self.state[p]
         c = self._coefficients(group, state)
-        decay, shrink = group.get("weight_decay", 0), 1.0
-        if decay and group.get("decoupled_weight_decay", False):
-            shrink, decay = 1 - group["lr"] * decay, 0
-        sign = -1 if group.get("maximize", False) else 1
-        return self._slot(p, state, group), p._grad.data, (shrink, sign, decay, c)  # type: ignore[union-attr]
+        return self._slot(p, state, group), p._grad.data, c  # type: ignore[union-attr]
 
     def _run_compiled(self, jobs: list[Any]) -> list[Any]:
         """Do what the kernels take; returns the jobs that are left."""
@@ -113,13 +112,13 @@ class Optimizer:
         mine = [job for job in jobs if job[0].run is not None]
         if self._apart is None:
             self._apart = kernels.apart([slot.data for slot in self._slots.values() if slot.run is not None])
-        runs, gradients, numbers = [job[0].run for job in mine], [job[1] for job in mine], [job[2] for job in mine]
-        if not self._apart or not kernels.step(self.compiled, runs, gradients, numbers):
+        runs, gradients = [job[0].run for job in mine], [job[1] for job in mine]
+        if not self._apart or not kernels.step(self.compiled, runs, gradients, [(*common, c) for _, _, c, common in mine]):
             return jobs
         return [job for job in jobs if job[0].run is None]
 
-    def _run(self, slot: _Slot, grad: Any, numbers: tuple[Any, ...]) -> None:
-        shrink, sign, decay, c = numbers
+    def _run(self, slot: _Slot, grad: Any, c: tuple[Any, ...], common: tuple[float, int, float]) -> None:
+        shrink, sign, decay = common
         grad = slot.flat(grad)
         for at, x, v, t, u, buffers in slot.blocks(self._scratch):
             g = grad if at is None else grad[at]
@@ -236,6 +235,14 @@ def _restored(value: Any, p: Tensor, buffer: bool, what: str) -> Any:
     copy = np.empty_like(p.data)
     copy[...] = backend.to_device(array, p.device)
     return Tensor(copy)
+
+
+def _common(group: dict[str, Any]) -> tuple[float, int, float]:
+    """1 - decoupled weight decay, the sign that gradients get, and the weight decay that is added to them."""
+    decay, sign = group.get("weight_decay", 0), -1 if group.get("maximize", False) else 1
+    if decay and group.get("decoupled_weight_decay", False):
+        return 1 - group["lr"] * decay, sign, 0
+    return 1.0, sign, decay
 
 
 class _Slot:
