@@ -117,6 +117,7 @@ FORMULAS = {
 }
 KINDS = {name: kind for kind, name in enumerate(FORMULAS)}
 PARAMETERS = 3
+PLAIN: dict[str, tuple[float, ...]] = {name: (kind, *(0.0,) * PARAMETERS) for name, kind in KINDS.items()}
 
 
 def _for_each(builder, code, kind, count, sources, target, parameters, formulas):
@@ -200,8 +201,10 @@ def masked(x: np.ndarray, keep: np.ndarray, scale: float) -> np.ndarray | None:
 
 
 def _settings(name: str, parameters: dict[str, float]) -> tuple[float, ...]:
+    if not parameters:
+        return PLAIN[name]
     values = [float(parameters[p]) for p in FORMULAS[name].parameters]
-    return KINDS[name], *values, *(0.0,) * (PARAMETERS - len(values))
+    return KINDS[name], *values, *PLAIN[name][len(values) + 1 :]
 
 
 def _cost(x: np.ndarray) -> float:
