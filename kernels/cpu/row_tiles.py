@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import vector_math as vm
 from .simd import I64, Code, Value
+from .stream import Stream
 from .vector_math import Number
 
 INT = types.intp
@@ -27,7 +29,9 @@ class Rows(Code):
     def __init__(self, context, builder: ir.IRBuilder, element: types.Float, rows: Value, width: Value) -> None:
         super().__init__(context, builder, element)
         self.rows, self.width = rows, width
-        self.vectors = builder.udiv(builder.add(width, I64(self.lanes - 1)), I64(self.lanes))
+        self.whole, rest = builder.udiv(width, I64(self.lanes)), builder.urem(width, I64(self.lanes))
+        self.end = builder.mul(self.whole, I64(self.lanes))
+        self.mask, self.ragged = self.first(rest), builder.icmp_signed(">", rest, I64(0))
         self.share = Number(builder, builder.fdiv(self.element(1.0), builder.sitofp(width, self.element)))
 
     def each_row(self, body: Callable[[Value, Callable], None]) -> None:
@@ -47,31 +51,43 @@ class Rows(Code):
         """Go along the row: step(*values of arrays) gives a value for each target, and then one for each of `totals` sums."""
         b = self.b
 
-        def one(i: Value, carried: list[Value]) -> list[Value]:
-            offset = b.mul(i, I64(self.lanes))
-            mask = self.first(b.sub(self.width, offset))
+        def vector(offset: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             values = step(*[Number(b, self.load(self.at(array, offset), mask)) for array in arrays])
             for value, target in zip(values, targets):
                 self.store(value.value, self.at(target, offset), mask)
-            return [b.fadd(c, b.select(mask, v.value, self.zero)) for c, v in zip(carried, values[len(targets) :])]
+            terms = [v.value for v in values[len(targets) :]]
+            return [b.fadd(c, t if mask is None else b.select(mask, t, self.zero)) for c, t in zip(carried, terms)]
 
-        sums = self.loop(self.vectors, [self.zero] * totals, one)
-        return [self.spread(self.total(s)) for s in sums]
+        return [self.spread(self.total(s)) for s in self._vectors(vector, [self.zero] * totals)]
 
     def largest(self, array: Value) -> Number:
         """The largest element of the row, in every lane; NaN is passed over."""
         b, lowest = self.b, ir.Constant(self.type, [float("-inf")] * self.lanes)
 
-        def one(i: Value, carried: list[Value]) -> list[Value]:
-            offset = b.mul(i, I64(self.lanes))
-            mask = self.first(b.sub(self.width, offset))
+        def vector(offset: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             value = self.load(self.at(array, offset), mask)
-            better = b.and_(mask, b.fcmp_ordered(">", value, carried[0]))
-            return [b.select(better, value, carried[0])]
+            better = b.fcmp_ordered(">", value, carried[0])
+            return [b.select(better if mask is None else b.and_(mask, better), value, carried[0])]
 
-        (best,) = self.loop(self.vectors, [lowest], one)
+        (best,) = self._vectors(vector, [lowest])
         reduce = self._intrinsic(f"vector.reduce.fmax.{self.suffix}", self.element, [self.type])
-        return self.spread(b.call(reduce, [best]))
+        return self.spread(b.call(reduce, [best], fastmath=("nnan", "nsz")))  # there is none among them
+
+    def _vectors(self, vector: Callable[[Value, Value | None, list[Value]], list[Value]], start: list[Value]) -> list[Value]:
+        """carried = vector(offset, mask, carried) for the whole vectors of a row, and for what is left of it, under a mask."""
+        b = self.b
+        places = [cgutils.alloca_once(b, self.type) for _ in start]
+
+        def keep(values: list[Value]) -> None:
+            for value, place in zip(values, places):
+                b.store(value, place)
+
+        keep(start)
+        with b.if_then(b.icmp_signed(">", self.whole, I64(0))):
+            keep(self.loop(self.whole, start, lambda i, carried: vector(b.mul(i, I64(self.lanes)), None, carried)))
+        with b.if_then(self.ragged):
+            keep(vector(self.end, self.mask, [b.load(place) for place in places]))
+        return [b.load(place) for place in places]
 
     def spread(self, scalar: Value) -> Number:
         return Number(self.b, self.splat(scalar))
@@ -93,34 +109,58 @@ def _rows(context, builder, signature, args) -> tuple:
     return Rows(context, builder, element, *args[:2]), args[2:]
 
 
+def _sum_of_exponentials(on: Rows, r: Value, x: Value, top: Value, total: Value) -> Number:
+    """The largest element of a row, which goes to top[r]; the sum of e^(x - largest) goes to total[r]."""
+    most = on.largest(x)
+    (exponentials,) = on.along(lambda v: [vm._exp(v - most)], [x], totals=1)
+    on.to_rows(most, top, r)
+    on.to_rows(exponentials, total, r)
+    return most
+
+
 @intrinsic
-def softmax_tile(typing_context, rows, width, x, y, logarithm):
-    """y = softmax(x) of each row, or its logarithm. width >= 1, here and in what follows."""
+def softmax_tile(typing_context, rows, width, x, y):
+    """y = softmax(x) of each row. width >= 1, here and in what follows."""
 
     def codegen(context, builder, signature, args):
-        on, (x, y, logarithm) = _rows(context, builder, signature, args)
+        on, (x, y) = _rows(context, builder, signature, args)
 
         def row(r, at_row):
             top = on.largest(at_row(x))
-            with builder.if_else(builder.icmp_signed("!=", logarithm, I64(0))) as (log, plain):
-                with log:
-                    (total,) = on.along(lambda v: [vm._exp(v - top)], [at_row(x)], totals=1)
-                    less = vm._log(total)
-                    on.along(lambda v: [v - top - less], [at_row(x)], [at_row(y)])
-                with plain:
 
-                    def exponential(v):
-                        e = vm._exp(v - top)
-                        return [e, e]
+            def exponential(v):
+                e = vm._exp(v - top)
+                return [e, e]
 
-                    (total,) = on.along(exponential, [at_row(x)], [at_row(y)], totals=1)
-                    share = total.of(1.0) / total
-                    on.along(lambda e: [e * share], [at_row(y)], [at_row(y)])
+            (total,) = on.along(exponential, [at_row(x)], [at_row(y)], totals=1)
+            share = total.of(1.0) / total
+            on.along(lambda e: [e * share], [at_row(y)], [at_row(y)])
 
         on.each_row(row)
         return context.get_dummy_value()
 
-    return types.void(INT, INT, x, y, INT), codegen
+    return types.void(INT, INT, x, y), codegen
+
+
+@intrinsic
+def log_softmax_tile(typing_context, rows, width, x, y, top, log_total):
+    """y = log softmax(x) of each row; top and log_total are as nll_tile leaves them."""
+
+    def codegen(context, builder, signature, args):
+        on, (x, y, top, log_total) = _rows(context, builder, signature, args)
+        on.each_row(lambda r, at_row: _sum_of_exponentials(on, r, at_row(x), top, log_total))
+        logarithms = Stream(on, on.rows, [log_total], [log_total])  # of many rows at once
+        logarithms.run(lambda v: [vm._log(v[0])])
+        logarithms.close()
+
+        def row(r, at_row):
+            most, less = on.from_rows(top, r), on.from_rows(log_total, r)
+            on.along(lambda v: [v - most - less], [at_row(x)], [at_row(y)])
+
+        on.each_row(row)
+        return context.get_dummy_value()
+
+    return types.void(INT, INT, x, y, top, log_total), codegen
 
 
 @intrinsic
@@ -153,14 +193,19 @@ def nll_tile(typing_context, rows, width, x, target, nll, top, log_total):
         on, (x, target, nll, top, log_total) = _rows(context, builder, signature, args)
 
         def row(r, at_row):
-            most = on.largest(at_row(x))
-            (total,) = on.along(lambda v: [vm._exp(v - most)], [at_row(x)], totals=1)
-            less = vm._log(total)
+            most = _sum_of_exponentials(on, r, at_row(x), top, log_total)
             picked = on.spread(builder.load(on.at(at_row(x), builder.load(on.at(target, r)))))
-            for number, array in ((less - (picked - most), nll), (most, top), (less, log_total)):
-                on.to_rows(number, array, r)
+            on.to_rows(picked - most, nll, r)
 
         on.each_row(row)
+        finish = Stream(on, on.rows, [log_total, nll], [log_total, nll])  # for many rows at once
+
+        def last(values):
+            less = vm._log(values[0])
+            return [less, less - values[1]]
+
+        finish.run(last)
+        finish.close()
         return context.get_dummy_value()
 
     return types.void(INT, INT, x, target, nll, top, log_total), codegen

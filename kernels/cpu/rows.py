@@ -5,18 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 from .launch import parallel
-from .row_tiles import layer_norm_tile, layer_norm_vjp_tile, nll_tile, nll_vjp_tile, softmax_tile, softmax_vjp_tile
+from .row_tiles import (
+    layer_norm_tile,
+    layer_norm_vjp_tile,
+    log_softmax_tile,
+    nll_tile,
+    nll_vjp_tile,
+    softmax_tile,
+    softmax_vjp_tile,
+)
 from .simd import aligned, at
 
 CHUNK = 1 << 13  # elements of an item of work
 CHUNKS = 32  # items whose sums are put together
+SOFTMAX, LOG_SOFTMAX, SOFTMAX_VJP, LOG_SOFTMAX_VJP = range(4)
 
 
 def softmax(x: np.ndarray, logarithm: bool) -> np.ndarray:
     """softmax of each row, or its logarithm."""
     y = aligned(x.shape, x.dtype)
+    top, log_total = aligned((len(x),), x.dtype), aligned((len(x),), x.dtype)
     items, size = _items(x)
-    _softmax(items, 0, x.reshape(-1), y.reshape(-1), y.reshape(-1), logarithm, *x.shape, size, nanoseconds=0.3 * x.nbytes)
+    flat = x.reshape(-1), y.reshape(-1), y.reshape(-1), top, log_total
+    _softmax(items, LOG_SOFTMAX if logarithm else SOFTMAX, *flat, *x.shape, size, nanoseconds=0.3 * x.nbytes)
     return y
 
 
@@ -24,7 +35,8 @@ def softmax_vjp(g: np.ndarray, y: np.ndarray, logarithm: bool) -> np.ndarray:
     """The cotangent of x for y = softmax(x, logarithm)."""
     gx = aligned(y.shape, y.dtype)
     items, size = _items(y)
-    _softmax(items, 1, y.reshape(-1), g.reshape(-1), gx.reshape(-1), logarithm, *y.shape, size, nanoseconds=0.3 * y.nbytes)
+    flat = y.reshape(-1), g.reshape(-1), gx.reshape(-1), gx.reshape(-1), gx.reshape(-1)
+    _softmax(items, LOG_SOFTMAX_VJP if logarithm else SOFTMAX_VJP, *flat, *y.shape, size, nanoseconds=0.3 * y.nbytes)
     return gx
 
 
@@ -75,12 +87,15 @@ def _items(x: np.ndarray) -> tuple[int, int]:
 
 
 @parallel
-def _softmax(item, mode, a, b, c, logarithm, rows, width, size):
-    start, count = item * size * width, min(size, rows - item * size)
-    if mode == 0:
-        softmax_tile(count, width, at(a, start), at(b, start), logarithm)
+def _softmax(item, kind, a, b, c, top, log_total, rows, width, size):
+    row, count = item * size, min(size, rows - item * size)
+    start = row * width
+    if kind == SOFTMAX:
+        softmax_tile(count, width, at(a, start), at(b, start))
+    elif kind == LOG_SOFTMAX:
+        log_softmax_tile(count, width, at(a, start), at(b, start), at(top, row), at(log_total, row))
     else:
-        softmax_vjp_tile(count, width, at(a, start), at(b, start), at(c, start), logarithm)
+        softmax_vjp_tile(count, width, at(a, start), at(b, start), at(c, start), kind - SOFTMAX_VJP)
 
 
 @parallel
