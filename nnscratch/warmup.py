@@ -111,6 +111,7 @@ def _losses(dtype: np.dtype) -> None:
     for loss in (F.binary_cross_entropy_with_logits, F.mse_loss, F.l1_loss, F.smooth_l1_loss):
         loss(x, target).backward()
     F.binary_cross_entropy(F.sigmoid(x), target).backward()
+    (F.softmax(x, 1) + F.log_softmax(x, 1)).sum().backward()
 
 
 def _optimizer(name: str, options: dict[str, Any], dtype: np.dtype) -> None:
