@@ -178,7 +178,7 @@ def _where(results: dict[str, Any]) -> str:
     machine = results["machine"]
     threads = sorted({case["threads"] for case in results["cases"]})
     count = f"{' and '.join(map(str, threads))} thread{'s' if threads != [1] else ''}"
-    busy = f"; other processes took {machine['others']:.0%} of the machine" if (machine["others"] or 0) > 0.05 else ""
+    busy = f"\nother processes took {machine['others']:.0%} of the machine" if (machine["others"] or 0) > 0.05 else ""
     return f"{machine['cpu']}, {count}, {machine['date'][:10]}{busy}"
 
 
