@@ -15,7 +15,7 @@ from .. import im2col
 from ..arrays import Array
 from ..epilogue import finish, pool_2x2, unpool_2x2
 from ..spec import ConvSpec, PoolSpec
-from . import conv_dense, conv_direct, conv_winograd, pool
+from . import conv_dense, conv_direct, conv_winograd, pool, winograd_weight
 from . import epilogue as epilogues
 from .chooser import choose, explain
 from .epilogue import Epilogue
@@ -105,5 +105,5 @@ def _gathered(function: str, a: Array, w: Array, bias: Array | None, spec: ConvS
 def _algorithm(function: str, batch: int, spec: ConvSpec, dtype: np.dtype) -> tuple[Any, dict[str, int]]:
     name = choose(function, batch, spec, dtype).name
     if name.startswith("winograd"):
-        return conv_winograd, {"m": int(name[-1])}
+        return winograd_weight if function == "conv_weight" else conv_winograd, {"m": int(name[-1])}
     return {"direct": conv_direct, "dense": conv_dense}[name], {}

@@ -15,6 +15,8 @@ from ..precision import strict
 from ..spec import ConvSpec
 from . import conv_dense
 from .geometry import multiply_adds
+from .phases import taps_of, tiles
+from .winograd_weight import MOST_CHANNELS, MOST_OUTPUTS
 
 LANES = 16  # of the machine measured
 FEW = 8  # channels below which Winograd's transforms are not worth it
@@ -22,9 +24,9 @@ FEW = 8  # channels below which Winograd's transforms are not worth it
 # Nanoseconds per 1000 products, pixels or elements, weights, and per call (in units of 0.1 microseconds); forward and input
 # gradient, then weight gradient.
 CONSTANTS = {
-    "direct": ((9.6, 2400.0, 1070.0, 280.0), (13.5, 1260.0, 1760.0, 110.0)),
-    "winograd4": ((10.9, 194.0, 730.0, 250.0), (8.6, 444.0, 1180.0, 420.0)),
-    "winograd2": ((8.7, 209.0, 1240.0, 280.0), (10.3, 357.0, 1670.0, 310.0)),
+    "direct": ((9.8, 1730.0, 680.0, 170.0), (11.9, 690.0, 1260.0, 60.0)),
+    "winograd4": ((9.5, 261.0, 714.0, 100.0), (15.4, 220.0, 760.0, 60.0)),
+    "winograd2": ((8.7, 227.0, 977.0, 160.0), (10.5, 218.0, 1150.0, 60.0)),
 }
 
 
@@ -66,9 +68,9 @@ def _choose(function: str, batch: int, spec: ConvSpec, dtype: np.dtype, exact: b
         reason = "too few tiles, or too many weights, for Winograd's transforms"
     else:
         m = int(name[-1])
-        tiles = batch * prod(-(-size // m) for size in spec.output)
-        saving = multiply_adds(spec, batch) / (tiles * (m + 2) ** 2 * spec.in_channels * spec.out_channels)
-        reason = f"{tiles} tiles of {m}x{m} take {saving:.1f} times fewer products"
+        saving = multiply_adds(spec, batch) / (_entries(m, function, batch, spec) * spec.in_channels * spec.out_channels)
+        r = taps_of(spec)
+        reason = f"{batch * _tiles(m, function, spec)} tiles of {m}x{m} with {r}x{r} taps take {saving:.1f} times fewer products"
     return Choice(name, reason, costs)
 
 
@@ -78,19 +80,11 @@ def _obstacle(spec: ConvSpec, dtype: np.dtype, exact: bool) -> str | None:
         return 'precision("strict")'
     if dtype != np.float32:
         return f"{dtype} is always direct"
-    if spec.kernel != (3, 3) or spec.stride != (1, 1) or spec.dilation != (1, 1) or spec.groups != 1:
-        return "it needs a 3x3 kernel with stride 1, dilation 1 and one group"
+    if taps_of(spec) not in (2, 3):
+        return "it needs two axes with 2 or 3 taps for each step of the stride, no dilation and one group"
     if min(spec.in_channels, spec.out_channels) < FEW:
         return f"fewer than {FEW} channels at one end"
     return None
-
-
-def _roles(function: str, spec: ConvSpec) -> tuple[int, int]:
-    """Channels summed over and channels along the lanes, per group."""
-    depth, outputs = spec.weight_shape[1], spec.out_channels // spec.groups
-    if function == "conv_input" or (function == "conv_weight" and outputs < min(depth, LANES)):
-        return outputs, depth
-    return depth, outputs
 
 
 def _padded(count: int, unit: int = LANES) -> int:
@@ -103,20 +97,34 @@ def _cost(name: str, function: str, products: float, elements: float, weights: f
 
 
 def _direct(function: str, batch: int, spec: ConvSpec) -> float:
-    depth, outputs = _roles(function, spec)
+    depth, outputs = spec.weight_shape[1], spec.out_channels // spec.groups
+    if function == "conv_input" or (function == "conv_weight" and outputs < min(depth, LANES)):
+        depth, outputs = outputs, depth
     taps = batch * prod(spec.output) * prod(spec.kernel) * spec.groups
-    weights = prod(spec.weight_shape)
-    if function == "conv_weight":
-        width = _padded(outputs, 2 * LANES)
-        return _cost("direct", function, taps * depth * width, taps * width / (2 * LANES), weights)
-    return _cost("direct", function, taps * depth * _padded(outputs), taps, weights)
+    return _cost("direct", function, taps * depth * _padded(outputs), taps, prod(spec.weight_shape))
+
+
+def _tiles(m: int, function: str, spec: ConvSpec) -> int:
+    """Of one image, in all phases of the result."""
+    gather = tiles(spec, m, function == "conv_input")
+    return gather.count * prod(gather.results)
+
+
+def _entries(m: int, function: str, batch: int, spec: ConvSpec) -> int:
+    """Elements of all transformed tiles, for one channel: each is multiplied once for one output."""
+    sources = 1 if function == "conv_input" else prod(spec.stride)
+    return batch * _tiles(m, function, spec) * sources * (m + (taps_of(spec) or 0) - 1) ** 2
 
 
 def _winograd(m: int, function: str, batch: int, spec: ConvSpec) -> float:
-    depth, outputs = _roles(function, spec)
-    size = spec.input if function == "conv_input" else spec.output
-    points = (m + 2) ** 2
-    entries = batch * prod(-(-s // m) for s in size) * points
-    width = _padded(outputs, 2 * LANES if function == "conv_weight" else LANES)
-    elements = entries * (_padded(depth) + _padded(outputs))
-    return _cost(f"winograd{m}", function, entries * _padded(depth) * width, elements, points * depth * outputs)
+    depth, outputs = spec.weight_shape[1], spec.out_channels
+    if function == "conv_input":
+        depth, outputs = outputs, depth
+    entries = _entries(m, function, batch, spec)
+    results = entries // (1 if function == "conv_input" else prod(spec.stride))  # of which each is transformed once
+    elements = entries * _padded(depth) + results * _padded(outputs)
+    weights = prod(spec.stride) * (m + (taps_of(spec) or 0) - 1) ** 2 * depth * outputs
+    if function == "conv_weight":  # whose shares of the work transform again what others do
+        again = -(-outputs // MOST_OUTPUTS), prod(spec.stride) * -(-depth // MOST_CHANNELS)
+        elements = entries * _padded(depth) * again[0] + results * _padded(outputs) * again[1]
+    return _cost(f"winograd{m}", function, entries * depth * _padded(outputs), elements, weights)

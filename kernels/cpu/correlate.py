@@ -69,7 +69,7 @@ def _odd(size: int, unit: int) -> int:
 
 
 @inlined
-def _tile(rows, vectors, source, zeros, table, pixels, panel, step, target, row_step, skip, count, add, ahead, fetch):
+def row_tile(rows, vectors, source, zeros, table, pixels, panel, step, target, row_step, skip, count, add, ahead, fetch):
     if rows == 12:
         if vectors == WEIGHT_VECTORS:
             pixel_tile(
@@ -88,6 +88,13 @@ def _tile(rows, vectors, source, zeros, table, pixels, panel, step, target, row_
         pixel_tile(8, WEIGHT_VECTORS, source, zeros, table, pixels, panel, step, target, row_step, skip, count, add, ahead, fetch)
     else:
         pixel_tile(8, 1, source, zeros, table, pixels, panel, step, target, row_step, skip, count, add, ahead, fetch)
+
+
+@inlined
+def rows_of_tile(rows, r):
+    """Of the next tile from row r on, so that tiles of 12, 9 and 8 cover the rows with little overlap."""
+    rest = rows - r
+    return 12 if rows >= 12 and (rest > 16 or 9 < rest <= 12) else 9 if 8 < rest < 12 else 8
 
 
 @parallel
@@ -131,8 +138,7 @@ def _correlate(item, worker, source, g, total, zeros, gather, pixels, outputs, l
             for t in range(runs):
                 r = 0
                 while r < rows:
-                    left_over = rows - r
-                    tile = 12 if rows >= 12 and (left_over > 16 or 9 < left_over <= 12) else 9 if 8 < left_over < 12 else 8
+                    tile = rows_of_tile(rows, r)
                     ahead, ahead_step = at(right, j), 0
                     if fetched < right_lines:
                         ahead, ahead_step = at(g, right_ahead + fetched * lanes), shares.right_fresh
@@ -145,7 +151,7 @@ def _correlate(item, worker, source, g, total, zeros, gather, pixels, outputs, l
                         a, lines = at(left, start_row), at(places, 0)
                     place = base + (t * rows + start_row) * width + j
                     vectors = min(WEIGHT_VECTORS, (across - j) // lanes)
-                    _tile(
+                    row_tile(
                         tile, vectors, a, at(zeros, 0), lines, count, at(right, j), shares.right_step, at(total, place), width,
                         r - start_row, rows - start_row, first > start, ahead, ahead_step,
                     )  # fmt: skip

@@ -38,17 +38,17 @@ def gather_panel(source, target, zeros, table, targets, taps, weights, base, cou
                 for i in range(0, count, ROWS_4):
                     gather_tile(
                         ROWS_4, 4, start, zeros, at(table, t * stride + i), stride, n_taps, n, panel, tap_step,
-                        target, at(targets, i), count - i, width, more,
+                        target, at(targets, i), count - i, width, more, None,
                     )  # fmt: skip
             elif vectors == 2:
                 for i in range(0, count, ROWS_2):
                     gather_tile(
                         ROWS_2, 2, start, zeros, at(table, t * stride + i), stride, n_taps, n, panel, tap_step,
-                        target, at(targets, i), count - i, width, more,
+                        target, at(targets, i), count - i, width, more, None,
                     )  # fmt: skip
             else:
                 for i in range(0, count, ROWS_1):
                     gather_tile(
                         ROWS_1, 1, start, zeros, at(table, t * stride + i), stride, n_taps, n, panel, tap_step,
-                        target, at(targets, i), count - i, width, more,
+                        target, at(targets, i), count - i, width, more, None,
                     )  # fmt: skip

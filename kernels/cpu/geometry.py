@@ -204,46 +204,5 @@ def _merged(a: _Axis, b: _Axis, size: int, result_size: int, taps: int) -> _Axis
     )
 
 
-@lru_cache(maxsize=1024)
-def tiles(spec: ConvSpec, m: int, flipped: bool) -> Gather:
-    """Of Winograd's F(m, 3) on two axes: `cols` and `rows` list the m + 2 places a tile of the source has per axis.
-
-    The targets have m columns likewise; those beyond the result's edge are PADDING. `flipped` means conv_input,
-    whose filters are rotated by half a turn.
-    """
-    size, result = (spec.output, spec.input) if flipped else (spec.input, spec.output)
-    channels, results = (spec.out_channels, spec.in_channels) if flipped else (spec.in_channels, spec.out_channels)
-    places, targets = [], []
-    for axis in range(2):
-        low = 2 - spec.padding[axis][0] if flipped else spec.padding[axis][0]
-        starts = np.arange(0, result[axis], m)[:, None]
-        places.append(_within(starts + np.arange(m + 2) - low, size[axis]))
-        targets.append(_within(starts + np.arange(m), result[axis]))
-    return Gather(
-        np.where(places[0] < 0, PADDING, places[0] * size[1] * channels),
-        np.where(places[1] < 0, PADDING, places[1] * channels),
-        np.where(targets[0] < 0, PADDING, targets[0] * result[1] * results),
-        np.where(targets[1] < 0, PADDING, targets[1] * results),
-        prod(size) * channels,
-        prod(result) * results,
-        np.arange(9)[::-1].copy() if flipped else np.arange(9),
-        1,
-        (0, 0),
-    )
-
-
-@lru_cache(maxsize=1024)
-def pooled_tiles(spec: ConvSpec, m: int) -> Gather:
-    """`tiles` of a forward convolution whose results go through a 2x2 max-pool: the targets are the m / 2 windows per axis."""
-    sizes, outputs, per_tile = [size // 2 for size in spec.output], spec.out_channels, m // 2
-    starts = [np.arange(-(-size // m))[:, None] * per_tile + np.arange(per_tile) for size in spec.output]
-    rows, cols = (_within(places, size) for places, size in zip(starts, sizes, strict=True))
-    return tiles(spec, m, False)._replace(
-        row_targets=np.where(rows < 0, PADDING, rows * sizes[1] * outputs),
-        col_targets=np.where(cols < 0, PADDING, cols * outputs),
-        target_image=prod(sizes) * outputs,
-    )
-
-
 def multiply_adds(spec: ConvSpec, batch: int) -> int:
     return batch * prod(spec.output) * prod(spec.weight_shape)

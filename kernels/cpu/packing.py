@@ -94,28 +94,36 @@ def _pack(item, w, packed, order, taps, outputs, depth, group_step, output_step,
             transpose_tile(source, at(places, 0), n, count, 1, 0, at(packed, 0), at(targets, 0), lanes)
 
 
-def unpack(total: np.ndarray, gw: Filters, taps: np.ndarray) -> None:
-    """gw[:, o, c, taps[t]] = sum over parts of total (parts, groups, t, c, o), which may be larger in c and o."""
-    unit = lanes(total.dtype)
+def unpack(total: np.ndarray, gw: Filters, taps: np.ndarray, starts: np.ndarray | None = None) -> None:
+    """gw[:, o, c, taps[t]] = sum over parts of total (parts, groups, t, c, o), which may be larger in c and o.
+
+    `starts` says where each tap's matrix (c, o) begins in memory (parts, groups, ...) of another shape.
+    """
+    unit, width = lanes(total.dtype), total.shape[-1]
+    if starts is None:
+        starts = np.arange(len(taps)) * (total.shape[-2] * width)
+    places = np.full(gw.taps, -1)
+    places[taps] = starts
+    total = total.reshape(*total.shape[:2], -1)
     items = gw.groups * -(-gw.outputs // unit)
-    order = _order(gw, taps)
-    _unpack(items, total, gw.data, order, gw.outputs, gw.depth, *gw.steps, unit, nanoseconds=total.size / 3)
+    _unpack(items, total, gw.data, places, len(taps), width, gw.outputs, gw.depth, *gw.steps, unit, nanoseconds=total.size / 3)
 
 
 @parallel
-def _unpack(item, total, gw, order, outputs, depth, group_step, output_step, depth_step, lanes):
-    parts, groups, taps, channels, width = total.shape
+def _unpack(item, total, gw, starts, taps, width, outputs, depth, group_step, output_step, depth_step, lanes):
+    parts, groups, size = total.shape
     group, vector = divmod(item, (outputs + lanes - 1) // lanes)
     places, targets = np.empty(lanes, np.int64), np.arange(lanes) * output_step
     origin, n = group * group_step + vector * lanes * output_step, min(lanes, outputs - vector * lanes)
-    length = 1 if taps < len(order) else depth * taps if depth_step == taps else taps  # of what is contiguous
-    c, t, part_step = 0, 0, groups * taps * channels * width
-    for _ in range(depth * len(order) // length):
+    kernel = len(starts)
+    length = 1 if taps < kernel else depth * taps if depth_step == taps else taps  # of what is contiguous
+    c, t = 0, 0
+    for _ in range(depth * kernel // length):
         for k in range(0, length, lanes):
             count, target = min(lanes, length - k), at(gw, origin + c * depth_step + t)
-            skipped = order[t] < 0  # then it is alone
+            skipped = starts[t] < 0  # then it is alone
             for i in range(count):
-                places[i] = ((group * taps + order[t]) * channels + c) * width + vector * lanes
-                c, t = (c + 1, 0) if t + 1 == len(order) else (c, t + 1)
+                places[i] = group * size + starts[t] + c * width + vector * lanes
+                c, t = (c + 1, 0) if t + 1 == kernel else (c, t + 1)
             if not skipped:
-                transpose_tile(at(total, 0), at(places, 0), count, n, parts, part_step, target, at(targets, 0), count)
+                transpose_tile(at(total, 0), at(places, 0), count, n, parts, groups * size, target, at(targets, 0), count)

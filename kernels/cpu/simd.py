@@ -113,6 +113,12 @@ class Code:
         counts = self.b.shuffle_vector(counts, ir.Constant(wide, ir.Undefined), same)
         return self.b.icmp_signed("<", ir.Constant(wide, list(range(self.lanes))), counts)
 
+    def only_if(self, condition: Value, mask: Value | None = None) -> Value:
+        """The mask, or all lanes, where the condition holds; else none."""
+        kind = ir.VectorType(I1, self.lanes)
+        whole = ir.Constant(kind, [True] * self.lanes) if mask is None else mask
+        return self.b.select(condition, whole, ir.Constant(kind, [False] * self.lanes))
+
     def load(self, pointer: Value, mask: Value | None = None) -> Value:
         address = self.b.bitcast(pointer, self.type.as_pointer())
         if mask is None:

@@ -32,19 +32,22 @@ def gather_tile(
     count,
     width,
     add,
+    ahead,
 ):
     """target[targets[i] + j] (+)= sum over t < taps, c < depth of source[table[t * stride + i] + c] * weights[t, c, j].
 
     i < count <= rows, j < width <= vectors * lanes. weights is (taps, depth, vectors * lanes) with `tap_step` between taps.
     taps and depth are at least 1; `add` says whether to add to the target. `table` holds `rows` readable offsets per tap.
+    Meanwhile taps * depth cache lines from `ahead` on, unless it is None, are brought into the second-level cache.
     """
     signature = types.void(
-        rows, vectors, source, zeros, table, INT, INT, INT, weights, INT, target, targets, INT, INT, types.boolean
+        rows, vectors, source, zeros, table, INT, INT, INT, weights, INT, target, targets, INT, INT, types.boolean, ahead
     )
     M, N = rows.literal_value, vectors.literal_value
 
     def codegen(context, builder, signature, args):
-        _, _, source, zeros, table, stride, taps, depth, weights, tap_step, target, targets, count, width, add = args
+        _, _, source, zeros, table, stride, taps, depth, weights, tap_step, target, targets, count, width, add, ahead = args
+        fetching = not isinstance(signature.args[-1], types.NoneType)
         code, b = Code(context, builder, signature.args[2].dtype), builder
 
         def one_tap(t, sums):
@@ -55,6 +58,8 @@ def gather_tile(
                 row = code.at(panel, b.mul(c, I64(N * code.lanes)))
                 factors = [code.load(code.at(row, v * code.lanes)) for v in range(N)]
                 values = [code.splat(b.load(code.at(pointer, c))) for pointer in pointers]
+                if fetching:
+                    code.prefetch(code.at(ahead, b.mul(b.add(b.mul(t, depth), c), I64(code.lanes))))
                 return [code.fma(values[i // N], factors[i % N], sums[i]) for i in range(M * N)]
 
             return code.loop(depth, sums, one_channel)
@@ -62,31 +67,24 @@ def gather_tile(
         sums = code.loop(taps, [code.zero] * (M * N), one_tap)
         sums = [sums[i * N : (i + 1) * N] for i in range(M)]
 
-        def write(masks, adding):
+        def write(masks):
+            old = [code.only_if(add, mask) for mask in masks]  # nothing is read that is not added
             for i in range(M):
                 with b.if_then(b.icmp_signed("<", I64(i), count)):
                     row = code.at(target, b.load(code.at(targets, i)))
                     for v, mask in enumerate(masks):
                         place = code.at(row, v * code.lanes)
-                        value = b.fadd(sums[i][v], code.load(place, mask)) if adding else sums[i][v]
-                        code.store(value, place, mask)
-
-        def write_all(masks):
-            with b.if_else(add) as (adding, storing):
-                with adding:
-                    write(masks, True)
-                with storing:
-                    write(masks, False)
+                        code.store(b.fadd(sums[i][v], code.load(place, old[v])), place, mask)
 
         masks = [code.first(b.sub(width, I64(v * code.lanes))) for v in range(N)]
         if MASKS_ARE_FREE:
-            write_all(masks)
+            write(masks)
         else:
             with b.if_else(b.icmp_signed("==", width, I64(N * code.lanes))) as (full, partial):
                 with full:
-                    write_all([None] * N)
+                    write([None] * N)
                 with partial:
-                    write_all(masks)
+                    write(masks)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -134,16 +132,12 @@ def pixel_tile(
             return [code.fma(values[i // N], factors[i % N], sums[i]) for i in range(R * N)]
 
         sums = code.loop(pixels, [code.zero] * (R * N), one_pixel)
+        old = code.only_if(add)
         for r in range(R):
             with b.if_then(b.and_(b.icmp_signed(">=", I64(r), skip), b.icmp_signed("<", I64(r), count))):
-                places = [code.at(target, b.mul(row_step, I64(r)), v * code.lanes) for v in range(N)]
-                with b.if_else(add) as (adding, storing):
-                    with adding:
-                        for place, total in zip(places, sums[r * N :], strict=False):
-                            code.store(b.fadd(total, code.load(place)), place)
-                    with storing:
-                        for place, total in zip(places, sums[r * N :], strict=False):
-                            code.store(total, place)
+                for v in range(N):
+                    place = code.at(target, b.mul(row_step, I64(r)), v * code.lanes)
+                    code.store(b.fadd(sums[r * N + v], code.load(place, old)), place)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -156,6 +156,8 @@ def test_nan_and_infinity_pass_through(value, outputs):
 THREADED = {
     "direct": conv_case((4, 20, 13, 13), (70, 20, 3, 3), dtype=np.float32, stride=2),
     "winograd": conv_case((4, 20, 13, 13), (70, 20, 3, 3), dtype=np.float32, padding=1),
+    "phases": conv_case((4, 20, 26, 26), (70, 20, 4, 4), dtype=np.float32, padding=1, stride=2),
+    "few inputs": conv_case((4, 3, 13, 13), (70, 3, 3, 3), dtype=np.float32, padding=1),
     "few outputs": conv_case((4, 20, 13, 13), (3, 20, 3, 3), dtype=np.float32),
     "depthwise": conv_case((4, 20, 13, 13), (20, 1, 3, 3), dtype=np.float32, groups=20),
 }
