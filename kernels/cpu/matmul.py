@@ -82,15 +82,17 @@ def _run(
     if p.swap:
         a_data, a_row, a_column, b_data, b_row, b_column = b_data, b_column, b_row, a_data, a_column, a_row
     workers, whole = threads(), p.parts == 1
+    kept = np.empty((workers, 8), np.int64)
+    kept.fill(-1)
     last = (bias, kind) if whole else (nothing, 0)  # what is left for the kernel to do in the end
-    target = y.reshape(1, -1) if whole else aligned((p.parts, y.size), dtype)
-    totals = np.zeros((p.parts, 0 if sums is None else rows))
+    target = y if whole else aligned((p.parts, *y.shape), dtype)
+    totals = np.zeros(0 if sums is None else p.parts * rows)
     product(
-        p.items, a_data, a_row, a_column, b_data, b_row, b_column, target, last[0], totals, last[1], slope, p.sizes,
-        aligned((workers, p.room), dtype), np.full((workers, 8), -1), nanoseconds=rows * columns * depth / RATE,
+        p.items, a_data, a_row, a_column, b_data, b_row, b_column, target.reshape(-1), last[0], totals, last[1], slope, p.sizes,
+        aligned((workers * p.room,), dtype), kept, nanoseconds=rows * columns * depth / RATE,
     )  # fmt: skip
     if sums is not None:
-        np.add.reduce(totals, 0, out=sums)
+        np.add.reduce(totals.reshape(p.parts, rows), 0, out=sums)
     if not whole:
         add_parts(rows, target, y, bias, kind, slope, nanoseconds=target.size / 4)
 

@@ -15,53 +15,57 @@ def product(
 ):  # fmt: skip
     """One item: y[part] = act(a b + bias), and to `sums`, if it has room, the sums of a's rows or, swapped, of b's columns.
 
-    a and b are flat; of a_row, a_column, the steps between their rows and columns, one is 1, as of b_row, b_column. y (parts, -1)
-    is row-major, or column-major where swapped. After bias and a relu of `slope` on negative values comes tanh for kind 1, the
-    logistic function for kind 2; without a bias, nothing. `kept` (workers, ...) begins as -1: whose panels a worker has.
+    All but `kept` (workers, 8) are flat. Of a_row, a_column, the steps between a's rows and columns, one is 1, as of b_row,
+    b_column. y is (parts, rows, columns), or where swapped (parts, columns, rows); sums (parts, rows), or (parts, columns).
+    After bias and a relu of `slope` on negative values comes tanh for kind 1, the logistic function for kind 2; without a bias,
+    nothing. `kept` is -1 at first: whose panels a worker has.
     """
-    rows, depth, columns, group, block, deep, part, apart, a_place, y_place = sizes[:10]
+    rows, depth, columns, group, block = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    deep, part, apart, a_place, y_place = sizes[5], sizes[6], sizes[7], sizes[8], sizes[9]
     swap, keep, stream, lanes = sizes[10] > 0, sizes[11] > 0, sizes[12] > 0, sizes[13]
     rest, t = divmod(item, (rows + block - 1) // block)
     p, g = divmod(rest, (columns + group - 1) // group)
-    first, end, y, sums = p * deep, min(depth, (p + 1) * deep), y[p], sums[p]
+    first, end, result = p * deep, min(depth, (p + 1) * deep), p * rows * columns
     left, top = g * group, t * block
     width, count = min(group, columns - left), min(block, rows - top)
     across = (width + lanes - 1) // lanes * lanes
-    own = scratch[worker]
-    target, step = at(y, top * columns + left), columns
+    own = worker * (len(scratch) // len(kept))  # where this worker's memory begins
+    target, step = at(y, result + top * columns + left), columns
     if swap:
-        target, step = at(own, y_place), across
+        target, step = at(scratch, own + y_place), across
     known = keep and kept[worker, 0] == g
     if keep:
         kept[worker, 0] = g
     for k in range(first, end, part):
         n = min(part, end - k)
-        panels = own[k * across if keep else 0 :]
+        panels = own + (k * across if keep else 0)
         if not known:
-            _copy_b(b, b_row, b_column, k, n, left, width, lanes, panels)
+            _copy_b(b, b_row, b_column, k, n, left, width, lanes, scratch, panels)
         if a_column != 1:
-            _copy_a(a, a_column, k, n, top, count, lanes, own[a_place:], apart)
+            _copy_a(a, a_column, k, n, top, count, lanes, scratch, own + a_place, apart)
         if len(sums) > 0 and (t == 0 if swap else g == 0):  # of the copies that tiles read
             size, unit, between = (VECTORS * lanes, lanes, VECTORS * lanes * n) if swap else (ROWS, ROWS, apart)
             low, high = (left, left + width) if swap else (top, top + count)
-            _add_sums(panels if swap else own[a_place:], n, size, unit, between, sums[low:high])
+            start = p * (columns if swap else rows)
+            _add_sums(scratch[panels if swap else own + a_place :], n, size, unit, between, sums[start + low : start + high])
         for i in range(0, count, ROWS):
             if a_column == 1:
                 source, row, along = at(a, (top + i) * a_row + k), a_row, 1
             else:
-                source, row, along = at(own, a_place + i // ROWS * apart), 1, ROWS
+                source, row, along = at(scratch, own + a_place + i // ROWS * apart), 1, ROWS
             here = shifted(target, i * step)
-            _tiles(source, row, along, n, at(panels, 0), width, lanes, here, step, count - i, k > first, stream)
+            _tiles(source, row, along, n, at(scratch, panels), width, lanes, here, step, count - i, k > first, stream)
             if k + n == end and not swap:
-                finish(y, (top + i) * columns + left, columns, min(ROWS, count - i), width, bias, left, kind, slope)
+                start = result + (top + i) * columns + left
+                finish(y, start, columns, min(ROWS, count - i), width, bias, left, kind, slope)
     if swap:
         for j in range(0, width, lanes):
             for i in range(0, count, lanes):
                 transpose_tile(
                     shifted(target, i * step + j), step, min(lanes, count - i), min(lanes, width - j),
-                    at(y, (left + j) * rows + top + i), rows, min(lanes, count - i),
+                    at(y, result + (left + j) * rows + top + i), rows, min(lanes, count - i),
                 )  # fmt: skip
-        finish(y, left * rows + top, rows, width, count, bias, top, kind, slope)
+        finish(y, result + left * rows + top, rows, width, count, bias, top, kind, slope)
 
 
 @inlined
@@ -78,14 +82,14 @@ def _tiles(source, row, along, n, panels, width, lanes, target, step, count, add
 
 
 @kernel
-def _copy_b(b, row, column, first, count, left, width, lanes, target):
+def _copy_b(b, row, column, first, count, left, width, lanes, target, base):
     """Panels (count, VECTORS * lanes or what is left) of b's rows from `first` on and of its columns from `left` on."""
     for k in range(first, first + count, TOGETHER):
         n = min(TOGETHER, first + count - k)
         for j in range(0, width, VECTORS * lanes):
             rest = width - j
             vectors = min(VECTORS, (rest + lanes - 1) // lanes)
-            place = j * count + (k - first) * vectors * lanes
+            place = base + j * count + (k - first) * vectors * lanes
             if column != 1:
                 for v in range(0, vectors * lanes, lanes):
                     for c in range(0, n, lanes):
@@ -102,11 +106,11 @@ def _copy_b(b, row, column, first, count, left, width, lanes, target):
 
 
 @kernel
-def _copy_a(a, column, first, count, top, height, lanes, target, apart):
+def _copy_a(a, column, first, count, top, height, lanes, target, base, apart):
     """Tiles (count, ROWS), `apart`, of a's rows from `top` on and of its columns from `first` on, which are contiguous."""
     for i in range(0, height, 8 * lanes):  # more tiles at a time would be more pages than a processor has at hand
         source = at(a, first * column + top + i)
-        copy_rows_apart(ROWS, source, column, count, min(8 * lanes, height - i), at(target, i // ROWS * apart), apart)
+        copy_rows_apart(ROWS, source, column, count, min(8 * lanes, height - i), at(target, base + i // ROWS * apart), apart)
 
 
 @kernel
@@ -146,14 +150,11 @@ def _activate(y, start, step, count, width, kind):
 
 @parallel
 def add_parts(row, parts, y, bias, kind, slope):
-    """y[row] = act(sum over p of parts[p, row] + bias), parts (P, y.size)."""
-    values = y[row]
-    start, columns = row * y.shape[1], y.shape[1]
-    first = parts[0, start : start + columns]
-    for j in range(columns):
-        values[j] = first[j]
+    """y[row] = act(sum over p of parts[p, row] + bias)."""
+    values, columns = y[row], y.shape[1]
+    values[:] = parts[0, row]
     for p in range(1, len(parts)):
-        more = parts[p, start : start + columns]
+        more = parts[p, row]
         for j in range(columns):
             values[j] += more[j]
-    finish(y.reshape(-1), start, columns, 1, columns, bias, 0, kind, slope)
+    finish(y.reshape(-1), row * columns, columns, 1, columns, bias, 0, kind, slope)

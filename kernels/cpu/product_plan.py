@@ -26,8 +26,10 @@ SINGLE = 1 << 18  # products that are not worth dividing
 ITEMS = 16  # of work at least, where the shape allows it
 KEPT = 1 << 21  # most elements of panels that are kept for the next block, and of results that are added in the end
 PARTS_DEPTH = 256  # least depth of a part
-# Cycles per element: copying from near and from far, for b and for a; reading a in place; transposing y; adding a part's.
-B_NEAR, B_FAR, A_TO_B, SHORT_ROWS, IN_PLACE, TRANSPOSING, ADDING = 0.25, 0.6, 1.3, 1.25, 0.1, 0.4, 0.5
+# Cycles per element: copying b, by where it comes from; reading a in place; writing y, transposing it, adding to it. Copying a
+# takes longer by a factor, and so does what is done in short runs.
+NEAR, BETWEEN, FAR, IN_PLACE, WRITING, TRANSPOSING, ADDING = 0.25, 0.4, 0.6, 0.1, 0.15, 0.4, 0.5
+A_TO_B, RUN, NARROW = 1.4, 128, 56
 
 
 class Plan(NamedTuple):
@@ -53,8 +55,8 @@ class _Cut(NamedTuple):
 @lru_cache(maxsize=1024)
 def plan(rows: int, depth: int, columns: int, a_rows: bool, b_rows: bool, lanes: int, stream: bool) -> Plan:
     """`a_rows` and `b_rows` say whether the rows of a and b are contiguous, else columns; `stream`, whether y is past caching."""
-    cut = min(_cuts(rows, depth, columns, a_rows, lanes), key=_cycles)
-    other = min(_cuts(columns, depth, rows, not b_rows, lanes), key=_cycles)
+    cut = min(_cuts(rows, depth, columns, a_rows, b_rows, lanes), key=_cycles)
+    other = min(_cuts(columns, depth, rows, not b_rows, not a_rows, lanes), key=_cycles)
     swap = cut.cycles > other.cycles + TRANSPOSING * rows * columns
     if swap:
         cut, rows, columns, a_rows = other, columns, rows, not b_rows
@@ -68,7 +70,7 @@ def plan(rows: int, depth: int, columns: int, a_rows: bool, b_rows: bool, lanes:
     return Plan(swap, items, -(-depth // deep), np.array(sizes, np.int64), _up(room, lanes))
 
 
-def _cuts(rows: int, depth: int, columns: int, a_rows: bool, lanes: int) -> Iterator[_Cut]:
+def _cuts(rows: int, depth: int, columns: int, a_rows: bool, b_rows: bool, lanes: int) -> Iterator[_Cut]:
     """Ways that make about as many items as are wanted."""
     unit, cached = VECTORS * lanes, PANELS * lanes // VECTOR_BYTES
     wanted = max(1, min(ITEMS, rows * depth * columns // SINGLE))
@@ -84,14 +86,20 @@ def _cuts(rows: int, depth: int, columns: int, a_rows: bool, lanes: int) -> Iter
         block = _up(-(-rows // max(-(-rows // BLOCK), round(wanted / (groups * parts)))), ROWS)
         blocks = -(-rows // block)
         keep = blocks > 1 and parts == 1 and depth * group <= KEPT
-        part = min(deep, max(SHORTEST, cached // (group if a_rows else group + min(block, 256))))
+        part = max(SHORTEST, cached // (group if a_rows else group + min(block, 256)))
+        part = -(-deep // max(1, round(deep / part)))
         items = groups * blocks * parts
-        a, b = (B_FAR if count * depth > cached else B_NEAR for count in (rows, columns))
-        a = IN_PLACE if a_rows else a * A_TO_B * (1 if block >= 128 else SHORT_ROWS)
+        a = IN_PLACE if a_rows else A_TO_B * _copying(rows * depth / cached, block, NARROW)
+        b = _copying(columns * depth / cached, group if b_rows else PANELS, 0)
         cycles = _up(rows, ROWS) * _up(columns, lanes) / (2 * lanes) * (1 + 0.5 / items)  # the last item may be waited for
         cycles += groups * rows * a + (min(blocks, 2) if keep else blocks) * columns * b
-        adding = ADDING * parts * rows * columns if parts > 1 else 0
-        yield _Cut(group, block, deep, part, keep, items, depth * cycles + adding)
+        written = WRITING * (1 + RUN / group) * -(-deep // part) + (ADDING if parts > 1 else 0)
+        yield _Cut(group, block, deep, part, keep, items, depth * cycles + parts * rows * columns * written)
+
+
+def _copying(size: float, run: int, narrow: int) -> float:
+    """Cycles per element of copying an operand of so many times the panels' size, of which `run` elements lie side by side."""
+    return NEAR if size <= 1 else BETWEEN * (1 + (narrow / run) ** 2) if size <= 8 else FAR * (1 + RUN / run)
 
 
 def _cycles(cut: _Cut) -> float:

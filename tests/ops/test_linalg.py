@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from support import both, check_grads
 
 import nnscratch as nns
+from nnscratch.ops.linalg import linear_block
 
 torch = pytest.importorskip("torch")
 rng = np.random.default_rng(13)
@@ -73,6 +74,31 @@ def test_linear(lead, bias):
     arrays = [arr(*lead, 5), arr(3, 5), *([arr(3)] if bias else [])]
     both(lambda m, *a: F[m].linear(*a), *arrays)
     both(lambda m, *a: F[m].linear(*a), *[a.astype(np.float32) for a in arrays], order=2, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("lead", [(64,), (2, 32)], ids=str)
+def test_large_linear(lead):
+    x, w, b = arr(*lead, 128), arr(96, 128), arr(96)
+    both(lambda m, *a: F[m].linear(*a), x, w, b, rtol=1e-8, atol=1e-9)
+    both(lambda m, *a: F[m].linear(*a), x, w, rtol=1e-8, atol=1e-9)
+    f32 = [a.astype(np.float32) for a in (x, w, b)]
+    both(lambda m, *a: F[m].linear(*a), *f32, order=1, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("needs", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
+def test_gradients_of_a_large_linear_that_are_wanted(needs):
+    x, w, b = (nns.tensor(a, requires_grad=i in needs) for i, a in enumerate((arr(64, 128), arr(96, 128), arr(96))))
+    wanted = [t for t in (x, w, b) if t.requires_grad]
+    g = nns.tensor(arr(64, 96))
+    for actual, expected in zip(
+        nns.grad(linear_block(x, w, b), wanted, g), nns.grad(linear_block.definition(x, w, b), wanted, g)
+    ):
+        np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=1e-10, atol=1e-10)
+
+
+def test_large_products():
+    both(lambda m, a, b: a @ b, arr(64, 128), arr(128, 96), rtol=1e-8, atol=1e-9)
+    both(lambda m, a, b: m.bmm(a, b), arr(2, 64, 128), arr(2, 128, 96), order=1, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize("lead", [(), (4,), (2, 3)], ids=str)
