@@ -10,7 +10,7 @@ from nnscratch.kernels import products
 from nnscratch import kernels
 
 COMPILED = "cpu" in kernels.available()
-M, K, N = 64, 128, 96  # large enough
+M, K, N = 72, 128, 112  # large enough
 
 
 @pytest.fixture

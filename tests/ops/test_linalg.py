@@ -76,9 +76,9 @@ def test_linear(lead, bias):
     both(lambda m, *a: F[m].linear(*a), *[a.astype(np.float32) for a in arrays], order=2, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("lead", [(64,), (2, 32)], ids=str)
+@pytest.mark.parametrize("lead", [(72,), (2, 36)], ids=str)
 def test_large_linear(lead):
-    x, w, b = arr(*lead, 128), arr(96, 128), arr(96)
+    x, w, b = arr(*lead, 128), arr(112, 128), arr(112)
     both(lambda m, *a: F[m].linear(*a), x, w, b, rtol=1e-8, atol=1e-9)
     both(lambda m, *a: F[m].linear(*a), x, w, rtol=1e-8, atol=1e-9)
     f32 = [a.astype(np.float32) for a in (x, w, b)]
@@ -87,9 +87,10 @@ def test_large_linear(lead):
 
 @pytest.mark.parametrize("needs", [(0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)], ids=str)
 def test_gradients_of_a_large_linear_that_are_wanted(needs):
-    x, w, b = (nns.tensor(a, requires_grad=i in needs) for i, a in enumerate((arr(64, 128), arr(96, 128), arr(96))))
+    x, w, b = (nns.tensor(a, requires_grad=i in needs) for i, a in enumerate((arr(72, 128), arr(112, 128), arr(112))))
+    assert nns.linear(x, w, b)._node.op is linear_block.primitive
     wanted = [t for t in (x, w, b) if t.requires_grad]
-    g = nns.tensor(arr(64, 96))
+    g = nns.tensor(arr(72, 112))
     for actual, expected in zip(
         nns.grad(linear_block(x, w, b), wanted, g), nns.grad(linear_block.definition(x, w, b), wanted, g)
     ):
@@ -97,8 +98,8 @@ def test_gradients_of_a_large_linear_that_are_wanted(needs):
 
 
 def test_large_products():
-    both(lambda m, a, b: a @ b, arr(64, 128), arr(128, 96), rtol=1e-8, atol=1e-9)
-    both(lambda m, a, b: m.bmm(a, b), arr(2, 64, 128), arr(2, 128, 96), order=1, rtol=1e-8, atol=1e-9)
+    both(lambda m, a, b: a @ b, arr(72, 128), arr(128, 112), rtol=1e-8, atol=1e-9)
+    both(lambda m, a, b: m.bmm(a, b), arr(2, 72, 128), arr(2, 128, 112), order=1, rtol=1e-8, atol=1e-9)
 
 
 @pytest.mark.parametrize("lead", [(), (4,), (2, 3)], ids=str)
