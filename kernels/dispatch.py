@@ -37,35 +37,45 @@ def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
     return array.size >= 1 << 16
 
 
-def _named(name: str | None) -> str | None:
+ALGORITHMS = ("direct", "winograd4", "winograd2")  # of compiled convolutions
+
+
+def _named(name: str | None) -> tuple[str | None, str | None]:
+    """Implementation and algorithm."""
     if name in (None, "", "auto"):
-        return None
-    if name not in IMPLEMENTATIONS:
-        raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {', '.join(IMPLEMENTATIONS)}")
-    return name
+        return None, None
+    implementation, _, algorithm = str(name).partition(":")
+    if implementation not in IMPLEMENTATIONS or (algorithm and (implementation != "cpu" or algorithm not in ALGORITHMS)):
+        there_are = ", ".join([*IMPLEMENTATIONS, *(f"cpu:{a}" for a in ALGORITHMS)])
+        raise ValueError(f"unknown kernel implementation {name!r}; there are: auto, {there_are}")
+    return implementation, algorithm or None
 
 
 _DEFAULT = _named(os.environ.get("NNSCRATCH_KERNELS"))
-chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=_DEFAULT)
+chosen: ContextVar[str | None] = ContextVar("nnscratch.kernels.use", default=_DEFAULT[0])
+algorithm: ContextVar[str | None] = ContextVar("nnscratch.kernels.use.algorithm", default=_DEFAULT[1])
 
 
 class use:
     """Compute with the implementation `name` from now on in this thread, or inside a `with` block.
 
-    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks. The environment
-    variable NNSCRATCH_KERNELS names the one to begin with. Raises ValueError for an unknown name.
+    None or "auto" restores the choice by array and spec, which also serves functions that `name` lacks. "cpu:direct",
+    "cpu:winograd4" and "cpu:winograd2" name the algorithm of compiled convolutions too, where it can compute them. The
+    environment variable NNSCRATCH_KERNELS names the one to begin with. Raises ValueError for an unknown name.
     """
 
     def __init__(self, name: str | None) -> None:
-        name = _named(name)
-        self._previous = chosen.get()
-        chosen.set(name)
+        names = _named(name)
+        self._previous = chosen.get(), algorithm.get()
+        chosen.set(names[0])
+        algorithm.set(names[1])
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        chosen.set(self._previous)
+        chosen.set(self._previous[0])
+        algorithm.set(self._previous[1])
 
 
 def available() -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..dispatch import algorithm
 from ..precision import strict
 from ..spec import ConvSpec
 from . import conv_dense
@@ -39,8 +40,10 @@ class Choice(NamedTuple):
 
 
 def choose(function: str, batch: int, spec: ConvSpec, dtype: np.dtype) -> Choice:
-    """For `function` conv, conv_input or conv_weight, under the precision now in force."""
-    return _choose(function, batch, spec, np.dtype(dtype), strict())
+    """For `function` conv, conv_input or conv_weight, under the precision and the `use` now in force."""
+    choice = _choose(function, batch, spec, np.dtype(dtype), strict())
+    asked = algorithm.get()
+    return choice if asked not in choice.costs else choice._replace(name=asked, reason="asked for by kernels.use")
 
 
 def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = np.float32) -> str:

@@ -19,6 +19,8 @@ from nnscratch.kernels.cpu.chooser import choose
 from nnscratch.kernels.cpu.linear_maps import MAPS
 from nnscratch.kernels.precision import precision
 
+from nnscratch import kernels
+
 # Largest error of outputs of unit variance, as multiples of float32's epsilon (1.2e-7): measured 42 and 165, with a margin.
 BOUNDS = {2: 75, 4: 300}
 VARIANTS = [(2, 3), (4, 3), (2, 2), (4, 2)]
@@ -180,3 +182,18 @@ def test_explain():
     assert text.splitlines()[0].startswith("conv: winograd4 (512 tiles of 4x4 with 3x3 taps take 4.0 times fewer")
     with precision("strict"):
         assert 'direct (Winograd is out: precision("strict")' in cpu.explain(LARGE, batch=32)
+
+
+def test_an_algorithm_can_be_asked_for():
+    spec = ConvSpec.of((8, 32, 12, 12), (32, 32, 3, 3))
+    for name in ("direct", "winograd4", "winograd2"):
+        with kernels.use(f"cpu:{name}"):
+            assert kernels.explain(spec).count(f": {name} (asked for by kernels.use") == 3
+            assert f": {name} " not in kernels.explain(spec, dtype="float64") or name == "direct"  # where it cannot run
+    with kernels.use("cpu:winograd2"), precision("strict"):
+        assert "winograd" not in kernels.explain(spec).replace("Winograd", "")
+    assert "asked for" not in kernels.explain(spec)
+    with pytest.raises(ValueError, match=r"unknown kernel implementation 'cpu:fft'; there are: auto, cpu, .*cpu:winograd4"):
+        kernels.use("cpu:fft")
+    with pytest.raises(ValueError, match="im2col:direct"):
+        kernels.use("im2col:direct")
