@@ -26,7 +26,7 @@ def cases() -> list[Case]:
     cases += [_case(f"VAE, batch {n}", partial(vae, batch=n), "batch") for n in (1, 16, 256)]
     cases += [_case(f"LSTM, batch {n}", partial(lstm, batch=n), "batch") for n in (1, 16, 256)]
     cases += [_case(f"CNN @{n}, batch 16", partial(cnn, batch=16, size=n), "image size") for n in (16, 32, 64)]
-    cases += [_case(f"{n} convolutions, batch 32", partial(deep, depth=n), "depth") for n in (1, 4, 16)]
+    cases += [_case(f"{n} convolution{'s' if n > 1 else ''}, batch 32", partial(deep, depth=n), "depth") for n in (1, 4, 16)]
     few, many = 1, min(2, os.cpu_count() or 1)
     for name, workload in {"CNN": cnn, "VAE": vae, "LSTM": lstm}.items():
         for n in sorted({few, many}):

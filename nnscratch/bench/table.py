@@ -42,13 +42,14 @@ def conditions(results: dict[str, Any]) -> str:
     if machine["others"] is not None:
         busy = " Absolute times mean little, and ratios less than usual." if machine["others"] > 0.02 else ""
         lines.append(f"Other processes took {machine['others']:.0%} of the machine meanwhile.{busy}")
+    rounds = f"{options['rounds']} round{'s' if options['rounds'] > 1 else ''}"
     if len(results["libraries"]) > 1:
         lines.append(
-            f"{options['rounds']} rounds in which the processes take turns. Ratios are PyTorch's time over ours, of medians and, "
-            "in brackets, of bests: above 1 nnscratch is faster. Every case was first validated against each setting of PyTorch."
+            f"{rounds} in which the processes take turns. Ratios are PyTorch's time over ours, of medians and, in brackets, of "
+            "bests: above 1 nnscratch is faster. Every case was first validated against each setting of PyTorch."
         )
     else:
-        lines.append(f"{options['rounds']} rounds. PyTorch is not installed: nnscratch is timed alone, and not validated.")
+        lines.append(f"{rounds}. PyTorch is not installed: nnscratch is timed alone, and not validated.")
     return "\n".join(lines)
 
 
