@@ -81,14 +81,13 @@ def _product(source, begin, step, count, depth, packed, columns, lanes, target, 
 
     i < count, j < columns.
     """
-    panel = WIDEST * lanes
-    for c in range(0, depth, DEPTH):
-        n = min(DEPTH, depth - c)
-        for j in range(0, columns, panel):
+    for j in range(0, columns, WIDEST * lanes):
+        for c in range(0, depth, DEPTH):
+            n, panel = min(DEPTH, depth - c), at(packed, j * depth + c * WIDEST * lanes)
             for i in range(0, count, ROWS):
                 product_tile(
-                    ROWS, WIDEST, at(source, begin + i * step + c), step, 1, n, at(packed, j * depth + c * panel),
-                    at(target, place + i * target_step + j), target_step, count - i, columns - j, add or c > 0, False,
+                    ROWS, WIDEST, at(source, begin + i * step + c), step, 1, n, panel, at(target, place + i * target_step + j),
+                    target_step, count - i, columns - j, add or c > 0, False,
                 )  # fmt: skip
 
 
