@@ -1,11 +1,11 @@
 """Sums down columns and maps with a number for each column, against float64 NumPy; any shape, any number of threads."""
 
-import numba
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
+import numba
 from nnscratch.kernels.cpu import columns
 
 # Narrow rows that can and cannot be put side by side, rows of several parts, one chunk and many, and the smallest.

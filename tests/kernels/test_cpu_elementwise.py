@@ -1,11 +1,11 @@
 """Formulas against NumPy in a wider type; any memory order, any size, any number of threads."""
 
-import numba
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
+import numba
 from nnscratch.kernels import special
 from nnscratch.kernels.compiled import memory_order
 from nnscratch.kernels.cpu import arithmetic, elementwise

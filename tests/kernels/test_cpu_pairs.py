@@ -1,11 +1,11 @@
 """Losses between two arrays against float64 NumPy: sums, values and slopes; any memory order, size and number of threads."""
 
-import numba
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
+import numba
 from nnscratch.kernels.cpu import pairs
 from nnscratch.kernels.cpu.pairs import BLOCK, LOSSES
 

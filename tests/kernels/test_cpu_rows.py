@@ -1,11 +1,11 @@
 """Softmax, cross-entropy and layer norm of rows against float64 NumPy, any shape, any number of threads; extremes."""
 
-import numba
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
+import numba
 from nnscratch.kernels.cpu import rows
 
 SHAPES = [(1, 1), (128, 10), (7, 16), (50, 33), (3, 3000), (2000, 5), (40, 1000)]
