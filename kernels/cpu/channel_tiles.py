@@ -11,55 +11,79 @@ from .simd import I64, Code
 
 INT = types.intp
 FEW = 8  # channels that `sum_tile` stores at most
+TAPS = 9  # of a tile of a depthwise weight gradient
 
 
 @intrinsic(prefer_literal=True)
-def depthwise_tile(context, rows, source, zeros, table, stride, taps, weights, target, targets, count, channels):
-    """target[targets[i] + c] = sum over t < taps of source[table[t * stride + i] + c] * weights[t, c]; i < count <= rows."""
-    signature = types.void(rows, source, zeros, table, INT, INT, weights, target, targets, INT, INT)
-    M = rows.literal_value
+def run_tile(context, pixels, source, places, weights, factors, taps, count, step, target, target_step, channels):
+    """target[i * target_step + c] = sum over t < taps of source[places[t] + i * step + c] * weights[factors[t] + c].
+
+    For i < count and c < channels, `pixels` at a time. count is at least 1.
+    """
+    signature = types.void(pixels, source, places, weights, factors, INT, INT, INT, target, INT, INT)
+    M = pixels.literal_value
 
     def codegen(context, builder, signature, args):
-        _, source, zeros, table, stride, taps, weights, target, targets, count, channels = args
+        _, source, places, weights, factors, taps, count, step, target, target_step, channels = args
         code, b = Code(context, builder, signature.args[1].dtype), builder
-        results = [code.at(target, b.load(code.at(targets, i))) for i in range(M)]
+        last = b.sub(count, I64(1))
 
-        def vector(c, mask):
-            def one_tap(t, sums):
-                pointers = code.places(source, code.at(table, b.mul(t, stride)), M, zeros)
-                factor = code.load(code.at(weights, b.add(b.mul(t, channels), c)), mask)
-                return [code.fma(code.load(code.at(p, c), mask), factor, s) for p, s in zip(pointers, sums, strict=True)]
+        def some_pixels(k, carried):
+            first = b.mul(k, I64(M))
+            pixels = [b.add(first, I64(i)) for i in range(M)]
+            inside = [b.icmp_signed("<", pixel, count) for pixel in pixels]
+            steps = [b.mul(b.select(known, pixel, last), step) for pixel, known in zip(pixels, inside, strict=True)]
+            results = [code.at(target, b.mul(pixel, target_step)) for pixel in pixels]
 
-            for i, total in enumerate(code.loop(taps, [code.zero] * M, one_tap)):
-                with b.if_then(b.icmp_signed("<", I64(i), count)):
-                    code.store(total, code.at(results[i], c), mask)
+            def vector(c, mask):
+                def one_tap(t, sums):
+                    pointer = code.at(source, b.load(code.at(places, t)), c)
+                    factor = code.load(code.at(weights, b.load(code.at(factors, t)), c), mask)
+                    return [code.fma(code.load(code.at(pointer, o), mask), factor, s) for o, s in zip(steps, sums, strict=True)]
 
-        code.vectors_and_tail(channels, vector)
+                def write(sums):
+                    for known, result, total in zip(inside, results, sums, strict=True):
+                        with b.if_then(known):
+                            code.store(total, code.at(result, c), mask)
+
+                with b.if_else(b.icmp_signed(">", taps, I64(0))) as (some, none):
+                    with some:
+                        write(code.loop(taps, [code.zero] * M, one_tap))
+                    with none:
+                        write([code.zero] * M)
+
+            code.vectors_and_tail(channels, vector)
+            return carried
+
+        code.loop(b.udiv(b.add(count, I64(M - 1)), I64(M)), [], some_pixels)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic(prefer_literal=True)
-def depthwise_weight_tile(context, taps, source, zeros, table, stride, pixels, g, gaps, target, tap_count, channels):
-    """target[t, c] += sum over p < pixels of source[table[t * stride + p] + c] * g[gaps[p] + c]; t < tap_count <= taps."""
-    signature = types.void(taps, source, zeros, table, INT, INT, g, gaps, target, INT, INT)
+def run_weight_tile(context, taps, source, places, g, g_step, count, step, target, sums, tap_count, channels):
+    """target[sums[t] + c] += sum over i < count of source[places[t] + i * step + c] * g[i * g_step + c]; t < tap_count <= taps.
+
+    For all c < channels. All `taps` places are readable; count is at least 1.
+    """
+    signature = types.void(taps, source, places, g, INT, INT, INT, target, sums, INT, INT)
     T = taps.literal_value
 
     def codegen(context, builder, signature, args):
-        _, source, zeros, table, stride, pixels, g, gaps, target, tap_count, channels = args
+        _, source, places, g, g_step, count, step, target, sums, tap_count, channels = args
         code, b = Code(context, builder, signature.args[1].dtype), builder
-        tables = [code.at(table, b.mul(stride, I64(t))) for t in range(T)]
+        starts = [code.at(source, b.load(code.at(places, t))) for t in range(T)]
 
         def vector(c, mask):
-            def one_pixel(p, sums):
-                factor = code.load(code.at(g, b.load(code.at(gaps, p)), c), mask)
-                pointers = [code.places(source, code.at(t, p), 1, zeros)[0] for t in tables]
-                return [code.fma(code.load(code.at(x, c), mask), factor, s) for x, s in zip(pointers, sums, strict=True)]
+            def one_pixel(i, totals):
+                factor = code.load(code.at(g, b.mul(i, g_step), c), mask)
+                offset = b.add(b.mul(i, step), c)
+                return [code.fma(code.load(code.at(x, offset), mask), factor, s) for x, s in zip(starts, totals, strict=True)]
 
-            for t, total in enumerate(code.loop(pixels, [code.zero] * T, one_pixel)):
+            for t, total in enumerate(code.loop(count, [code.zero] * T, one_pixel)):
                 with b.if_then(b.icmp_signed("<", I64(t), tap_count)):
-                    place = code.at(target, b.add(b.mul(channels, I64(t)), c))
+                    place = code.at(target, b.load(code.at(sums, t)), c)
                     code.store(b.fadd(total, code.load(place, mask)), place, mask)
 
         code.vectors_and_tail(channels, vector)

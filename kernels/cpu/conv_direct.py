@@ -5,13 +5,14 @@ the results in registers. So any kernel, stride, dilation, padding and 1 to 3 ax
 rows and images share a tile. Work is divided by shape alone: the number of threads changes nothing in the result.
 """
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
 from ..epilogue import finish
 from ..spec import ConvSpec
-from .channel_tiles import depthwise_tile, depthwise_weight_tile
+from .conv_depthwise import correlate_runs, gather_runs, is_depthwise
 from .conv_few import conv_few
 from .correlate import correlate
 from .epilogue import Epilogue, finish_rows, pool_rows
@@ -20,14 +21,15 @@ from .geometry import Gather, adjoint, forward
 from .launch import operand, parallel, result_like
 from .packing import Filters, pack, padded_lanes
 from .places import block_places, padded, window_places
-from .simd import WIDEST, aligned, at, lanes
-
-PARTS = 8  # of the pixels, each with a weight gradient of its own
+from .simd import WIDEST, at, lanes
 
 
 def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     y = result_like(x, spec.output_shape(len(x)))
     x, filters, epilogue = operand(x), Filters.of(w, spec), epilogue or Epilogue.none(y)
+    if is_depthwise(filters):
+        gather_runs(x, filters, y, spec, False)
+        return _finished(y, epilogue)
     if conv_few(x, filters, y, spec, False):
         return _finished(y, epilogue)
     _gather(x, filters, y, forward(spec), epilogue)
@@ -37,16 +39,22 @@ def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     gx = result_like(g, spec.input_shape(len(g)))
     g, filters, epilogue = operand(g), Filters.of(w, spec).swapped(), epilogue or Epilogue.none(gx)
+    if is_depthwise(filters):
+        gather_runs(g, filters, gx, spec, True)
+        return _finished(gx, epilogue)
     if conv_few(g, filters, gx, spec, True):
         return _finished(gx, epilogue)
-    phases = adjoint(spec)
-    taps = np.concatenate([phase.taps for phase in phases])
-    together = not _is_depthwise(filters) and len(phases) > 1 and taps.size == np.unique(taps).size
+    phases = [phase for phase in adjoint(spec) if len(phase.taps)]
+    gaps = len(phases) < len(adjoint(spec))  # positions that no tap meets
+    if gaps:
+        gx.fill(0)
+    taps = np.concatenate([np.zeros(0, np.int64), *(phase.taps for phase in phases)])
+    together = len(phases) > 1 and taps.size == np.unique(taps).size
     packed, begin = pack(filters, taps) if together else None, 0
     for phase in phases:
-        _gather(g, filters, gx, phase, epilogue, packed, begin)
+        _gather(g, filters, gx, phase, Epilogue.none(gx) if gaps else epilogue, packed, begin)
         begin += len(phase.taps) if together else 0
-    return np.moveaxis(gx, -1, 1)
+    return _finished(gx, epilogue) if gaps else np.moveaxis(gx, -1, 1)
 
 
 def _finished(y: np.ndarray, epilogue: Epilogue) -> np.ndarray:
@@ -71,16 +79,29 @@ def conv_pool(x: np.ndarray, w: np.ndarray, y: np.ndarray, epilogue: Epilogue, *
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
     gw = np.zeros(spec.weight_shape, x.dtype)
     x, g, filters = operand(x), operand(g), Filters.of(gw, spec)
-    if filters.outputs < min(filters.depth, lanes(x.dtype)):  # the lanes are better used along the input channels
-        for phase in adjoint(spec):
-            _correlate(g, x, filters.swapped(), phase)
+    if is_depthwise(filters):
+        correlate_runs(x, g, filters, spec)
+    elif filters.groups > 1 and 2 * max(filters.outputs, filters.depth) <= lanes(x.dtype):
+        _correlate_groups(x, g, gw, spec)
+    elif filters.outputs < min(filters.depth, lanes(x.dtype)):  # the lanes are better used along the input channels
+        for phase in adjoint(spec, False):  # each tap in one of them
+            correlate(g, x, filters.swapped(), phase)
     else:
-        _correlate(x, g, filters, forward(spec))
+        correlate(x, g, filters, forward(spec))
     return gw
 
 
-def _is_depthwise(w: Filters) -> bool:
-    return w.outputs == w.depth == 1 < w.groups
+def _correlate_groups(x: np.ndarray, g: np.ndarray, gw: np.ndarray, spec: ConvSpec) -> None:
+    """The weight gradient of small groups: of some together, which fill the lanes, as of one group; the diagonal is kept."""
+    outputs, depth = spec.out_channels // spec.groups, spec.weight_shape[1]
+    most = lanes(x.dtype) // max(outputs, depth)
+    together = max(count for count in range(1, most + 1) if spec.groups % count == 0)
+    merged = replace(spec, groups=spec.groups // together)
+    all_pairs = np.zeros(merged.weight_shape, x.dtype)
+    correlate(x, g, Filters.of(all_pairs, merged), forward(merged))
+    blocks = all_pairs.reshape(-1, together, outputs, together, depth, *spec.kernel)
+    diagonal = np.arange(together)
+    gw.reshape(-1, together, outputs, depth, *spec.kernel)[...] = blocks[:, diagonal, :, diagonal].swapaxes(0, 1)
 
 
 def _gather(
@@ -101,28 +122,16 @@ def _gather(
     if not pixels or not outputs * groups:
         return
     if not taps * depth:
-        _fill(result, gather, epilogue)
+        result[...] = np.where(epilogue.bias > 0, epilogue.bias, epilogue.bias * epilogue.slope)
         return
     zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
     common = source.reshape(-1), result.reshape(-1), zeros, gather, pixels
     blocks = -(-pixels // BLOCK)
     nanoseconds = pixels * taps * groups * depth * padded_lanes(outputs, source.dtype) / RATE + pixels * taps
-    if _is_depthwise(w):
-        weights = np.ascontiguousarray(w.array()[:, 0, 0, gather.taps].T)
-        _depthwise(blocks, *common, weights, epilogue, nanoseconds=nanoseconds)
-    else:
-        packed = pack(w, gather.taps) if packed is None else packed
-        split, width = split_vectors(outputs, blocks * groups, source.dtype), lanes(source.dtype)
-        items = blocks * groups * -(-outputs // (split * width))
-        start = begin * w.depth
-        _tiles(items, *common, packed, start, depth, outputs, split, width, epilogue, nanoseconds=nanoseconds)
-
-
-def _fill(result: np.ndarray, gather: Gather, epilogue: Epilogue) -> None:
-    """Results without a single tap: act(bias)."""
-    places = (gather.row_targets[:, None] + gather.col_targets).reshape(-1) // result.shape[-1]
-    bias = epilogue.bias
-    result.reshape(len(result), -1, result.shape[-1])[:, places] = np.where(bias > 0, bias, bias * epilogue.slope)
+    packed = pack(w, gather.taps) if packed is None else packed
+    split, width = split_vectors(outputs, blocks * groups, source.dtype), lanes(source.dtype)
+    items = blocks * groups * -(-outputs // (split * width))
+    _tiles(items, *common, packed, begin * w.depth, depth, outputs, split, width, epilogue, nanoseconds=nanoseconds)
 
 
 @parallel
@@ -176,49 +185,3 @@ def _pooled(item, source, target, zeros, gather, windows, weights, depth, width,
                 at(epilogue.argmax, place), min(step * lanes, width - channel),
             )  # fmt: skip
         vector += step
-
-
-@parallel
-def _depthwise(block, source, target, zeros, gather, pixels, weights, epilogue):
-    taps, channels = weights.shape
-    table, targets = np.empty(taps * BLOCK, np.int64), np.empty(BLOCK, np.int64)
-    count = block_places(gather, block * BLOCK, pixels, 0, taps, table, targets, BLOCK)
-    for i in range(0, count, 8):
-        depthwise_tile(
-            8, at(source, 0), at(zeros, 0), at(table, i), BLOCK, taps, at(weights, 0),
-            at(target, 0), at(targets, i), count - i, channels,
-        )  # fmt: skip
-    if epilogue.active:
-        finish_rows(at(target, 0), at(targets, 0), count, at(epilogue.bias, 0), epilogue.slope, channels)
-
-
-def _correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -> None:
-    if not _is_depthwise(gw):
-        correlate(source, g, gw, gather)
-        return
-    groups, outputs, depth, taps = gw.groups, gw.outputs, gw.depth, len(gather.taps)
-    pixels = len(source) * gather.pixels
-    if not pixels * taps * depth * outputs * groups:
-        return
-    zeros = np.zeros(padded_lanes(depth * groups, source.dtype), source.dtype)
-    parts = min(PARTS, -(-pixels // BLOCK))
-    flat = source.reshape(-1), g.reshape(-1)
-    nanoseconds = 1.3 * pixels * taps * groups * depth * padded_lanes(outputs, source.dtype) / RATE + pixels * taps
-    total = aligned((parts, taps, groups), source.dtype)
-    _depthwise_weight(parts, *flat, total, zeros, gather, pixels, nanoseconds=nanoseconds)
-    gw.array()[:, 0, 0, gather.taps] = total.sum(0).T
-
-
-@parallel
-def _depthwise_weight(part, source, g, total, zeros, gather, pixels):
-    parts, taps, channels = total.shape
-    total[part] = 0
-    blocks = (pixels + BLOCK - 1) // BLOCK
-    table, targets = np.full((taps + 7) * BLOCK, -1, np.int64), np.empty(BLOCK, np.int64)
-    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
-        count = block_places(gather, block * BLOCK, pixels, 0, taps, table, targets, BLOCK)
-        for t in range(0, taps, 8):
-            depthwise_weight_tile(
-                8, at(source, 0), at(zeros, 0), at(table, t * BLOCK), BLOCK, count,
-                at(g, 0), at(targets, 0), at(total, (part * taps + t) * channels), taps - t, channels,
-            )  # fmt: skip

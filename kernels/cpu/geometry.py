@@ -57,12 +57,15 @@ def forward(spec: ConvSpec) -> Gather:
 
 
 @lru_cache(maxsize=1024)
-def adjoint(spec: ConvSpec) -> tuple[Gather, ...]:
-    """Of conv_input: the source is g, the result gx. Together they reach every position, some perhaps with no tap."""
-    phases = [
-        [part for residue in range(spec.stride[axis]) for part in _parts(_adjoint_axis(spec, axis, residue), spec.output[axis])]
-        for axis in range(spec.rank)
-    ]
+def adjoint(spec: ConvSpec, parted: bool = True) -> tuple[Gather, ...]:
+    """Of conv_input: the source is g, the result gx. Together they reach every position, some perhaps with no tap.
+
+    `parted`: where most taps meet padding, positions are told apart by their taps too, which then come in several gathers.
+    """
+    phases = [[_adjoint_axis(spec, axis, residue) for residue in range(spec.stride[axis])] for axis in range(spec.rank)]
+    if parted:
+        sizes = zip(phases, spec.output, strict=True)
+        phases = [[part for phase in axis for part in _parts(phase, size)] for axis, size in sizes]
     gathers = (
         _gather(axes, spec.kernel, spec.output, spec.out_channels, spec.input, spec.in_channels, spec.groups == 1)
         for axes in product(*phases)

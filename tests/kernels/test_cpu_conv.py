@@ -84,6 +84,50 @@ def test_groups(groups, stride, multiplier):
     check_all_directions(conv_case(*shapes, stride=stride, padding=1, groups=groups), np.float32)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 5])
+@pytest.mark.parametrize(("channels", "outputs"), [(20, 20), (20, 60), (60, 20)])
+def test_depthwise_with_several_channels_at_one_end(channels, outputs, stride):
+    """Strides up to beyond the kernel; rows short and long; a row above the image that no tap meets."""
+    for size, kernel, padding in (((7, 33), (3, 3), 1), ((3, 4), (5, 2), ((4, 4), (0, 3))), ((1, 1), (3, 3), 1)):
+        shapes = (2, channels, *size), (outputs, channels // 20, *kernel)
+        check_all_directions(conv_case(*shapes, stride=stride, padding=padding, groups=20), np.float32)
+    check_all_directions(conv_case((2, channels, 30), (outputs, channels // 20, 4), stride=stride, groups=20), np.float64)
+
+
+@pytest.mark.parametrize("outputs", [1, 3, 8])
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"stride": (1, 3), "dilation": (2, 1)}, {"groups": 3}])
+def test_few_outputs(outputs, options):
+    """Images of one and of several bands, and a kernel that reaches beyond them."""
+    groups = options.get("groups", 1)
+    for batch, size in ((3, (9, 8)), (1, (90, 70)), (20, (1, 2))):
+        shapes = (batch, 18 * groups, *size), (outputs * groups, 18, 4, 3)
+        check_all_directions(conv_case(*shapes, padding=((3, 4), (2, 4)), **options), np.float32)
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(1, 4, 1), (2, 4, 1), (2, 4, 2), (3, 9, 1)])
+@pytest.mark.parametrize("ends", [(40, 36), (3, 40)])
+def test_input_gradients_that_mostly_meet_padding(size, kernel, stride, ends):
+    """With few channels at the first end, the weight gradient runs over the same positions."""
+    spec = ConvSpec.transposed((5, ends[0], size, size + 1), (*ends, kernel, kernel), stride=stride)
+    check_all_directions(conv_arrays(spec), np.float32)
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(300, 20), (20, 300), (9, 9), (10, 24), (11, 40)])
+def test_weight_gradients_in_several_shares(channels, outputs):
+    """More channels and outputs than an item of work takes, and rows that tiles of 12, 9 and 8 cover with an overlap."""
+    check_all_directions(conv_case((4, channels, 6, 5), (outputs, channels, 3, 2), padding=1), np.float32)
+    check_all_directions(conv_case((2, channels, 25), (outputs, channels, 3), dilation=2), np.float64)
+
+
+def test_groups_do_not_mix_in_a_weight_gradient():
+    spec, x, _, g = conv_case((2, 24, 5, 5), (24, 3, 3, 3), dtype=np.float32, padding=1, groups=8)
+    x[0, 4, 2, 2] = g[1, 20, 1, 1] = np.inf
+    with np.errstate(invalid="ignore"):
+        actual, expected = (module.conv_weight(x, g, spec=spec) for module in (conv_direct, im2col))
+    np.testing.assert_array_equal(np.isfinite(actual), np.isfinite(expected))
+    assert np.isfinite(actual[:3]).all()
+
+
 def test_many_blocks_of_pixels():
     check_all_directions(conv_case((5, 3, 30, 31), (20, 3, 3, 3), padding=2), np.float32)
     check_all_directions(conv_case((300, 19, 1, 1), (70, 19, 1, 1)), np.float32)
@@ -160,6 +204,7 @@ THREADED = {
     "few inputs": conv_case((4, 3, 13, 13), (70, 3, 3, 3), dtype=np.float32, padding=1),
     "few outputs": conv_case((4, 20, 13, 13), (3, 20, 3, 3), dtype=np.float32),
     "depthwise": conv_case((4, 20, 13, 13), (20, 1, 3, 3), dtype=np.float32, groups=20),
+    "groups": conv_case((4, 20, 13, 13), (20, 4, 3, 3), dtype=np.float32, groups=5),
 }
 
 

@@ -12,6 +12,7 @@ pytest.importorskip("numba")
 pytest.importorskip("nnscratch.kernels.cpu")  # NUMBA_DISABLE_JIT=1
 
 from nnscratch.kernels.cpu.launch import SMALL, parallel, threads
+from numba.core.caching import FunctionCache
 
 
 @parallel
@@ -82,3 +83,17 @@ def test_layers_and_a_forked_child(layer):
     )
     environment = {**os.environ, "NUMBA_THREADING_LAYER": layer}
     assert subprocess.run([sys.executable, "-c", script], env=environment, timeout=300).returncode == 0
+
+
+def test_a_cache_of_other_sources_is_no_obstacle(monkeypatch):
+    """Its index names the named tuples that kernels took; one that is gone must not stop the kernel from compiling."""
+    flushed = []
+
+    def load(*arguments):
+        raise AttributeError("no such named tuple")
+
+    monkeypatch.setattr(FunctionCache, "load_overload", load)
+    monkeypatch.setattr(FunctionCache, "flush", lambda cache: flushed.append(cache))
+    monkeypatch.setenv("NNSCRATCH_QUIET", "1")
+    assert count_up.entry._cache.load_overload(None, None) is None
+    assert flushed == [count_up.entry._cache]
