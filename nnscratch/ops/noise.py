@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from ..autograd import defvjp, primitive
+from ..autograd import fused
 from ..backend import Generator, generator_or_default
 from ..kernels import pointwise
 from ..kernels.select import select
@@ -41,15 +41,20 @@ def _kept(x: Any, shape: tuple[int, ...], p: float, generator: Generator | None)
     return backend.array_module(array).asarray(keep)
 
 
-@primitive
-def _masked(x, *, keep, scale):
-    """scale x where `keep` holds, else 0."""
-    x = as_float(x)
+def _mask(x, keep, scale):
     y = pointwise.masked(x, keep, scale)
     return select(keep, x * scale, 0) if y is None else y
 
 
-defvjp(_masked, lambda g, _y, _x, *, keep, scale: _masked(g, keep=keep, scale=scale))
+@fused(lambda x, *, keep, scale: where(keep, mul(x, scale), 0))
+def _masked(x, *, keep, scale):
+    """scale x where `keep` holds, else 0."""
+    return _mask(as_float(x), keep, scale), None
+
+
+@_masked.backward
+def _(g, _y, _residuals, _needs, _x, *, keep, scale):
+    return (_mask(g, keep, scale),)
 
 
 def _check_probability(name: str, p: float) -> None:
