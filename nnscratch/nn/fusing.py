@@ -50,7 +50,7 @@ def _conv_transpose(conv: ConvTranspose2d, following: Sequence[Module], x: Tenso
     slope, taken = _activation(following)
     if not taken or not _fits(conv, x):
         return x, 0
-    geometry = {"stride": conv.stride, "padding": conv.padding, "output_padding": conv.output_padding}
+    geometry: dict[str, Any] = {"stride": conv.stride, "padding": conv.padding, "output_padding": conv.output_padding}
     spec = ConvSpec.transposed(x.shape, conv.weight.shape, **geometry, dilation=conv.dilation, groups=conv.groups)
     if not kernels.is_compiled("conv_input", x.data, spec):
         return x, 0

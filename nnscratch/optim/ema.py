@@ -34,8 +34,8 @@ class EMA:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         weights, averages = [p.data for p in self.parameters.values()], list(self.averages.values())
-        runs = [kernels.prepare(average, ()) for average in averages]
-        if None not in runs and kernels.step("average", runs, weights, [(1, 1, 0, (decay,))] * len(runs)):
+        runs = [run for run in (kernels.prepare(average, ()) for average in averages) if run is not None]
+        if len(runs) == len(averages) and kernels.step("average", runs, weights, [(1, 1, 0, (decay,))] * len(runs)):
             return
         for w, average in zip(weights, averages):
             t = np.subtract(w, average, out=np.empty_like(average))
