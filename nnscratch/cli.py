@@ -111,6 +111,13 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, name) for name in _TRAINING if getattr(args, name) is not None}
 
 
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of the system's own that were given."""
+    from .training.tasks import TASKS
+
+    return {name: getattr(args, name) for name in TASKS[args.model].options if getattr(args, name) is not None}
+
+
 def _fresh(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], Any, None]:
     """The configuration and the data of a new run in --out, which must not hold anything that would be lost."""
     from .training.recipe import configure
@@ -121,7 +128,7 @@ def _fresh(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], Any, Non
     if not run.exists() and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise UsageError(f"{args.out} exists and is not a run directory; choose another --out")
     data = {"name": args.data, "size": args.size, "limit": args.limit, "skip_bad": bool(args.skip_bad)}
-    return *configure(args.model, data, _given(args)), None
+    return *configure(args.model, data, _given(args), _options(args)), None
 
 
 def _check_data(args: argparse.Namespace) -> None:
@@ -163,6 +170,9 @@ def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None
             training[name] = value
         else:
             asked[f"--{name.replace('_', '-')}"], was[f"--{name.replace('_', '-')}"] = value, training[name]
+    if args.model == config["task"]:
+        for name, value in _options(args).items():
+            asked[f"--{name.replace('_', '-')}"], was[f"--{name.replace('_', '-')}"] = value, config["options"][name]
     for name, value in asked.items():
         if value is not None and value != was[name]:
             raise UsageError(f"the run in {args.out} was started with {name} {was[name]}, which cannot become {value} on the way")
@@ -206,14 +216,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from .training.checkpoint import Run
-    from .training.recipe import load_data, restore, saved_config
-    from .training.tasks import TASKS
+    from .training.recipe import load_data, restore, saved_config, task_of
 
     run = Run(args.run)
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
     test = load_data(**config["data"])[1]
-    numbers = TASKS[config["task"]].evaluate(model, test)
+    numbers = task_of(config).evaluate(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
     for name, value in numbers.items():
         print(f"  {name:<15} {value:.6g}")
@@ -231,15 +240,14 @@ def _summary(args: argparse.Namespace) -> int:
         _check_data(args)
         task = args.model
         shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data), bool(args.skip_bad))
-        config = TASKS[task].model_config(shape, classes)
+        config = TASKS[task]().model_config(shape, classes)
     elif Path(args.model).is_dir():
         saved = saved_config(Run(args.model))
         task, config = saved["task"], saved["model"]
     else:
         raise UsageError(f"{args.model!r} is neither a kind of model ({', '.join(TASKS)}) nor a run directory")
     model = models.build(task, config)
-    shape = config["image_shape"] if task == "vae" else (config["in_channels"], *config["image_size"])
-    print(summary(model, (1, *shape)))
+    print(summary(model, (1, *TASKS[task].input_shape(config))))
     return 0
 
 

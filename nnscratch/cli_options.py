@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .training.tasks import Option, Task
 
 EXAMPLES = """\
 examples:
@@ -27,6 +30,7 @@ exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped
 def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     """The parser; `run` has the function of each command."""
     from . import __version__
+    from .training.tasks import TASKS
 
     top = argparse.ArgumentParser(
         prog="nnscratch",
@@ -52,28 +56,11 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     demo.add_argument("--quiet", action="store_true", help="print only the pictures")
 
     train = command("train", "train a model", EXAMPLES)
-    train.add_argument("model", choices=("cnn", "vae"), help="cnn: classify images; vae: generate images")
-    _data_options(train, default=None, note="; needed unless --resume")
-    train.add_argument("--limit", type=_count, metavar="N", help="use only the first N training and N test images")
-    train.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="run directory: config, metrics, pictures, checkpoints"
-    )
-    passes = "passes over the training images (default: cnn 5, vae 10; 15 and 40 for up to 5000)"
-    train.add_argument("--epochs", type=_count, metavar="N", help=passes)
-    train.add_argument("--batch-size", type=_count, metavar="N", help="images in a step (default: 128; 32 for up to 5000 images)")
-    train.add_argument("--lr", type=_positive, help="learning rate of Adam (default: 0.002 for a CNN on few images, else 0.001)")
-    train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
-    train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
-    train.add_argument("--clip-norm", type=_positive, metavar="X", help="largest norm of the gradient")
-    averaged = "decay of averaged weights to evaluate and draw with, 0 for none (default: 0.999 for a CNN on many images)"
-    train.add_argument("--ema", type=_decay, metavar="DECAY", help=averaged)
-    train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
-    train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
-    train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
-    again = train.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
-    again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")
+    systems = train.add_subparsers(title="systems", dest="model", metavar="SYSTEM", required=True)
+    for task in TASKS.values():
+        system = systems.add_parser(task.name, help=task.about, description=f"train a {task.name}: {task.about}")
+        system.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the full traceback of an error")
+        _training_options(system, task)
 
     evaluate = command("evaluate", "print the numbers of a trained model on its test images")
     evaluate.add_argument("run", type=Path, metavar="RUN", help="run directory")
@@ -81,7 +68,7 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
 
     summary = command("summary", "print the layers of a model, their shapes and what they cost")
-    summary.add_argument("model", metavar="cnn | vae | RUN", help="a kind of model, or the directory of a run")
+    summary.add_argument("model", metavar="SYSTEM | RUN", help="a kind of model, or the directory of a run")
     _data_options(summary, default="mnist", note=" (default: mnist)")
 
     check = command("gradcheck", "hold the derivatives of every op, layer and loss against numeric ones")
@@ -103,6 +90,62 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     warmup = command("warmup", "compile the CPU kernels ahead, for later runs")
     warmup.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return top
+
+
+def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
+    from .training.tasks import SMALL_SET
+
+    few, many = task.small_set, task.large_set
+    _data_options(train, default=None, note="; needed unless --resume")
+    train.add_argument("--limit", type=_count, metavar="N", help="use only the first N training and N test images")
+    train.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="run directory: config, metrics, pictures, checkpoints"
+    )
+    passes = f"passes over the training images (default: {many['epochs']}; {few['epochs']} for up to {SMALL_SET} images)"
+    train.add_argument("--epochs", type=_count, metavar="N", help=passes)
+    size = f"images in a step (default: {many['batch_size']}; {few['batch_size']} for up to {SMALL_SET} images)"
+    train.add_argument("--batch-size", type=_count, metavar="N", help=size)
+    rate = f"learning rate (default: {many['lr']:g}; {few['lr']:g} for up to {SMALL_SET} images)"
+    train.add_argument("--lr", type=_positive, help=rate)
+    train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
+    train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
+    train.add_argument("--clip-norm", type=_positive, metavar="X", help="largest norm of the gradient")
+    averages = f"{many.get('ema', 0):g}; {few.get('ema', 0):g} for up to {SMALL_SET} images"
+    averaged = f"decay of averaged weights to evaluate and draw with, 0 for none (default: {averages})"
+    train.add_argument("--ema", type=_decay, metavar="DECAY", help=averaged)
+    train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
+    train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
+    train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
+    again = train.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
+    again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")
+    own = train.add_argument_group(f"options of {task.name}") if task.options else None
+    for name, option in task.options.items():
+        assert own is not None
+        flag, default = f"--{name.replace('_', '-')}", option.default
+        if isinstance(default, bool):
+            text = f"{option.help} (default: {'yes' if default else 'no'})"
+            own.add_argument(flag, dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            choices = option.choices or None
+            own.add_argument(
+                flag, dest=name, type=_value(name, option), choices=choices, help=f"{option.help} (default: {default})"
+            )
+
+
+def _value(name: str, option: Option) -> Callable[[str], Any]:
+    """The parser of an option's text."""
+
+    def parse(text: str) -> Any:
+        kind = type(option.default)
+        try:
+            return option.check(name, text if kind is str else kind(text))
+        except ValueError as fault:
+            wanted = str(fault).removeprefix(f"option {name}: ") if str(fault).startswith("option") else "expected a number"
+            raise argparse.ArgumentTypeError(f"{wanted.partition(', got')[0]}, got {text!r}") from None
+
+    return parse
 
 
 def _data_options(parser: argparse.ArgumentParser, default: str | None, note: str) -> None:

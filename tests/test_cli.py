@@ -1,5 +1,6 @@
 """The command line as a person meets it: output, exit status, files."""
 
+import json
 import os
 import re
 import signal
@@ -119,13 +120,52 @@ def test_a_strange_configuration_is_named(tmp_path, capsys, command, text, fault
 def test_help_names_the_defaults(capsys):
     from nnscratch.training.tasks import TASKS
 
-    with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    few, many = ({name: getattr(task, part) for name, task in TASKS.items()} for part in ("small_set", "large_set"))
-    assert f"cnn {many['cnn']['epochs']}, vae {many['vae']['epochs']}; {few['cnn']['epochs']} and {few['vae']['epochs']}" in text
-    for task in TASKS:
-        assert f"(default: {many[task]['batch_size']}; {few[task]['batch_size']} for up to 5000" in text
+    for name, task in TASKS.items():
+        with pytest.raises(SystemExit):
+            main(["train", name, "--help"])
+        text = " ".join(capsys.readouterr().out.split())
+        for option in ("epochs", "batch_size", "lr"):
+            assert f"(default: {task.large_set[option]:g}; {task.small_set[option]:g} for up to 5000 images)" in text
+
+
+def test_options_of_a_system(tmp_path, capsys, monkeypatch):
+    from nnscratch.training.recipe import saved_config
+    from nnscratch.training.tasks import TASKS, Option
+
+    options = {
+        "kind": Option("plain", "a name", choices=("plain", "fancy")),
+        "share": Option(0.5, "a number", most=1),
+        "count": Option(3, "a whole number", least=1),
+        "on": Option(False, "a switch"),
+    }
+    monkeypatch.setattr(TASKS["cnn"], "options", options)
+    run = tmp_path / "run"
+    given = ["--share", "1", "--on"]
+    assert train(run, "--epochs", "1", "--quiet", *given) == 0
+    assert saved_config(Run(run))["options"] == {"kind": "plain", "share": 1.0, "count": 3, "on": True}
+    capsys.readouterr()
+    assert train(run, "--resume", "--epochs", "1", "--quiet", *given) == 0
+    assert train(run, "--resume", "--kind", "fancy") == 2
+    assert "was started with --kind plain, which cannot become fancy" in error_of(capsys)
+    for wrong, words in (
+        (("--kind", "other"), "expected one of plain, fancy, got 'other'"),
+        (("--share", "1.5"), "expected a number from 0 to 1, got '1.5'"),
+        (("--count", "0"), "expected a number at least 1, got '0'"),
+        (("--count", "x"), "expected a number, got 'x'"),
+    ):
+        with pytest.raises(SystemExit):
+            train(tmp_path / "other", *wrong)
+        assert words in capsys.readouterr().err
+    config = json.loads((run / "config.json").read_text())
+    for wrong_options, words in (
+        ({"kind": "other"}, "expected one of plain, fancy, got 'other'"),
+        ({"what": 1}, "cnn has no option what; its options: kind, share, count, on"),
+        ({"on": 1}, "expected true or false, got 1"),
+        ([], "'options'"),
+    ):
+        (run / "config.json").write_text(json.dumps({**config, "options": wrong_options}))
+        assert main(["evaluate", str(run)]) == 1
+        assert words in error_of(capsys)
 
 
 def test_patience_holds_out_a_tenth(tmp_path):

@@ -12,9 +12,7 @@ from ..data import DataLoader, Dataset, MapDataset, Subset, load, random_split, 
 from .checkpoint import Checkpoint, CheckpointError, Run
 from .loop import Trainer, evaluation
 from .progress import Progress
-from .tasks import TASKS
-
-SMALL_SET = 5_000  # up to so many training images a task uses its defaults for small sets
+from .tasks import SMALL_SET, TASKS, Task
 
 
 def load_data(name: str, size: int | None = None, limit: int | None = None, skip_bad: bool = False) -> tuple[Dataset, Dataset]:
@@ -41,19 +39,31 @@ def _form(sample: Any) -> str:
     return str(tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample))
 
 
-def configure(task_name: str, data: dict[str, Any], given: dict[str, Any]) -> tuple[dict[str, Any], tuple[Dataset, Dataset]]:
+def configure(
+    task_name: str, data: dict[str, Any], given: dict[str, Any], options: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], tuple[Dataset, Dataset]]:
     """The complete configuration of a run (what was given, and the task's defaults for a set of that size), and its data.
 
-    `data` has the arguments of `load_data`; `given` may have any of the training options, None standing for the default.
+    `data` has the arguments of `load_data`; `given` may have any of the training options and `options` any of the system's
+    own, None standing for the default.
     """
-    task = TASKS[task_name]
+    task = TASKS[task_name](**_without_none(options or {}))
     if data["size"] is None:
         data = {**data, "size": task.sizes.get(data["name"])}
     train, test = load_data(**data)
     defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
-    training = {**_DEFAULTS, **defaults, **{k: v for k, v in given.items() if v is not None}}
-    model = task.model_config(train[0][0].shape, len(train.classes))
-    return {"task": task_name, "data": data, "model": model, "training": training}, (train, test)
+    config = {
+        "task": task_name,
+        "options": task.chosen,
+        "data": data,
+        "model": task.model_config(train[0][0].shape, len(train.classes)),
+        "training": {**_DEFAULTS, **defaults, **_without_none(given)},
+    }
+    return config, (train, test)
+
+
+def _without_none(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not None}
 
 
 _DEFAULTS: dict[str, Any] = {
@@ -76,7 +86,7 @@ class Session:
     def __init__(self, config: dict[str, Any], run: Run, data: Any = None, *, device: str = "cpu", quiet: bool = False):
         train: Any
         self.test: Any
-        self.run, self.task = run, TASKS[config["task"]]
+        self.run, self.task = run, task_of(config)
         options = config["training"]
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
@@ -95,8 +105,8 @@ class Session:
         )
         self.trainer = Trainer(
             self.model,
-            self.task.loss,
-            optim.Adam(self.model.parameters(), lr=options["lr"]),
+            lambda model, batch: self.task.loss(model, batch, self.trainer.step),
+            self.task.optimizer(self.model, options["lr"]),
             loader,
             epochs=options["epochs"],
             evaluate=self._evaluate,
@@ -151,7 +161,17 @@ def saved_config(run: Run) -> dict[str, Any]:
         if not isinstance(parts.get(part), dict) or not parts[part].keys() >= set(keys):
             expected = f"an object with {', '.join(keys) or 'the arguments of the model'}"
             raise CheckpointError(f"{path}: {part!r} is missing or incomplete: expected {expected}")
+    options = config.setdefault("options", {})
+    try:
+        config["options"] = TASKS[config["task"]](**options).chosen
+    except (TypeError, ValueError) as fault:
+        raise CheckpointError(f"{path}: 'options': {fault}") from fault
     return config
+
+
+def task_of(config: dict[str, Any]) -> Task:
+    """The system of a configuration, with its options."""
+    return TASKS[config["task"]](**config["options"])
 
 
 def restore(run: Run, best: bool = False, device: str = "cpu") -> tuple[Any, Checkpoint]:

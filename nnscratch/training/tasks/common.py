@@ -1,0 +1,110 @@
+"""Task: what the recipe asks of a system, and the options it takes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ... import optim
+from ...data import Dataset
+from ...data.dataset import gather
+from ...tensor import Tensor, as_tensor
+
+SMALL_SET = 5_000  # up to so many training images a system uses its defaults for small sets
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a system. Its values have the type of the default: a name among `choices`, True or False, or a number."""
+
+    default: Any
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float = 0  # the smallest number allowed
+    most: float = float("inf")
+
+    def check(self, name: str, value: Any) -> Any:
+        """The value. Raises ValueError for one that is not among the choices, of another type or out of range."""
+        kind = type(self.default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not kind:
+            raise ValueError(f"option {name}: expected {_NAMES[kind]}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise ValueError(f"option {name}: expected one of {', '.join(self.choices)}, got {value!r}")
+        if kind in (int, float) and not self.least <= value <= self.most:
+            bound = f"at least {self.least:g}" if self.most == float("inf") else f"from {self.least:g} to {self.most:g}"
+            raise ValueError(f"option {name}: expected a number {bound}, got {value!r}")
+        return value
+
+
+_NAMES = {str: "a name", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+class Task(ABC):
+    """A system as the recipe trains it. `Task(**options)` takes those of `options` that differ from their defaults.
+
+    `small_set` and `large_set` are the defaults of training on up to `SMALL_SET` images and on more; `sizes` has the image size
+    for data sets whose own does not suit the system. `chosen` holds the value of every option. Raises ValueError for an
+    unknown option or value.
+    """
+
+    name: ClassVar[str]
+    about: ClassVar[str]  # one line for the help
+    small_set: ClassVar[dict[str, Any]]
+    large_set: ClassVar[dict[str, Any]]
+    sizes: ClassVar[dict[str, int]] = {}
+    options: ClassVar[dict[str, Option]] = {}
+
+    def __init__(self, **options: Any):
+        if unknown := options.keys() - self.options.keys():
+            expected = ", ".join(self.options) or "none"
+            raise ValueError(f"{self.name} has no option {', '.join(sorted(unknown))}; its options: {expected}")
+        self.chosen: dict[str, Any] = {
+            name: option.check(name, options.get(name, option.default)) for name, option in self.options.items()
+        }
+
+    @abstractmethod
+    def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+        """The arguments of the model for images of this shape. Raises ValueError for data that the system cannot use."""
+
+    @staticmethod
+    def input_shape(model_config: dict[str, Any]) -> tuple[int, ...]:
+        """The shape (C, H, W) of the images that a model of this configuration takes."""
+        return tuple(model_config["image_shape"])
+
+    def optimizer(self, model: Any, lr: float) -> Any:
+        """The optimiser of a new run."""
+        return optim.Adam(model.parameters(), lr=lr)
+
+    @abstractmethod
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch and numbers to average over the epoch; `step` training steps are done."""
+
+    @abstractmethod
+    def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
+        """Numbers on a whole dataset, 'loss' among them; the same at every call."""
+
+    def epoch_pictures(self, model: Any, dataset: Dataset, folder: Path, epoch: int) -> None:  # noqa: B027
+        """Pictures to draw after each epoch; none by default."""
+
+    @abstractmethod
+    def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
+        """Draw what the trained system can do; {path: what it shows}."""
+
+
+def in_batches(dataset: Dataset, size: int = 250) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """(images, labels) of the whole dataset in order."""
+    for start in range(0, len(dataset), size):
+        images, labels = gather(dataset, np.arange(start, min(start + size, len(dataset))))
+        yield as_tensor(images), labels
+
+
+def device_of(model: Any) -> str:
+    """Where the parameters are."""
+    return next(iter(model.parameters())).device
