@@ -71,15 +71,26 @@ def grad(
     targets: Targets = {t._node: None for t in ins}
     roots = _roots(_tensors(outputs, "grad"), grad_outputs, create_graph, "grad")
     _run(roots, targets, retain_graph, create_graph, True)
-    gs = [targets[t._node] for t in ins]
-    for k, (t, g) in enumerate(zip(ins, gs)):
-        if g is None and not allow_unused:
+    for k, t in enumerate(ins):
+        if targets[t._node] is None and not allow_unused:
             raise RuntimeError(
                 f"grad: the outputs do not depend on input {k} (shape {tuple(t.shape)}); allow_unused=True gives None"
             )
     if create_graph:
-        return _apart(gs, [*ins, *[g for _, g in roots]])
-    return tuple([g if g is None else _copy(g, False) for g in gs])
+        return _apart([targets[t._node] for t in ins], [*ins, *[g for _, g in roots]])
+    gs: list[Any] = []
+    last = {t._node: k for k, t in enumerate(ins)}
+    for k, t in enumerate(ins):
+        # Out of the dict at its last use, so that an array which nothing else holds need not be copied.
+        g = targets.pop(t._node) if last[t._node] == k else targets[t._node]
+        gs.append(g if g is None else _own(g))
+        g = None
+    return tuple(gs)
+
+
+def _own(g: Any) -> Tensor:
+    """A cotangent that nobody else can reach."""
+    return wrap(g, None) if private(g) else _copy(g, False)
 
 
 def _apart(gs: list[Tensor | None], others: list[Tensor]) -> tuple[Tensor | None, ...]:
