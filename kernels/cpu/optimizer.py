@@ -157,8 +157,23 @@ def _rmsprop(item, table, numbers, like):
     r = _row(item, table)
     row, momentum, centered = table[r], numbers[r, 7] != 0, numbers[r, 8] != 0
     p, g, v = _run(item, row, 2, like), _run(item, row, 3, like), _run(item, row, 4, like)
+    if not (momentum or centered):
+        _plain_rmsprop_loop(p, g, v, numbers[r])
+        return
     b, a = _run(item, row, 5 if momentum else 4, like), _run(item, row, 4 + centered + (centered and momentum), like)
     _rmsprop_loop(p, g, v, b, a, numbers[r], momentum, centered)
+
+
+@exact
+def _plain_rmsprop_loop(p, g, v, numbers):
+    """Apart from the other, which is not vectorised when one buffer stands in for several."""
+    shrink, sign, decay, lr, keep, rest, eps = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6]
+    for i in range(len(p)):
+        x = p[i] * shrink
+        d = _gradient(x, g[i], sign, decay)
+        size = v[i] * keep + d * d * rest
+        v[i] = size
+        p[i] = x - d / (np.sqrt(size) + eps) * lr
 
 
 @exact
