@@ -53,10 +53,10 @@ class anomaly_mode:
             shapes = ", ".join(str(tuple(a.shape)) for a in node.args if hasattr(a, "shape"))
             raise AnomalyError(f"{node.name} produced {kind} from {inputs} of shape {shapes}\n  called at {site}")
 
-    def cotangents(self, node: Node, gs: Any) -> None:
+    def cotangents(self, node: Node, edges: Any, gs: Any) -> None:
         if threading.get_ident() != self._thread:
             return
-        for (i, _), g in zip(node.edges, gs):
+        for (i, _), g in zip(edges, gs):
             kind = self._fault(g)
             if kind:
                 site = node.noted("site") or "a line outside anomaly_mode"

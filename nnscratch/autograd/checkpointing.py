@@ -33,7 +33,7 @@ class _Tape:
         if node.edges and threading.get_ident() == self._thread:
             self.nodes.append(node)
 
-    def cotangents(self, node: Node, gs: Any) -> None:
+    def cotangents(self, node: Node, edges: Any, gs: Any) -> None:
         pass
 
 

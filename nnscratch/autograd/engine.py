@@ -151,14 +151,17 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
             slots = cotangents.setdefault(parent, [None] * len(parent.y))
             slots[i] = g if slots[i] is None else slots[i] + g
             continue
-        if needed is not None and not any(parent in needed for _, parent in node.edges):
-            continue
+        edges = node.edges
+        if needed is not None:
+            edges = [edge for edge in edges if edge[1] in needed]
+            if not edges:
+                continue
         if node.seq < latest.write:
             check_unchanged(node)
-        gs: Any = op.pullback(node, g, tensors)
+        gs: Any = op.pullback(node, g, tensors, edges)
         args = node.args
-        for (i, parent), gi in zip(node.edges, gs):
-            if gi is None or (needed is not None and parent not in needed):
+        for (i, parent), gi in zip(edges, gs):
+            if gi is None:
                 continue
             like = args[i]
             try:
@@ -181,7 +184,7 @@ def _walk(roots: Roots, targets: Targets | None, retain: bool, tensors: bool, co
                     sums.add(parent)
         if observers:
             for observe in tuple(observers):
-                observe.cotangents(node, gs)
+                observe.cotangents(node, edges, gs)
         if not retain:
             node.args = node.y = None
             if node.extra is not None:

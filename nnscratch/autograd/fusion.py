@@ -22,8 +22,8 @@ class Fused(Primitive):
         self.definition = definition
         self.joint = Plan((), True)  # the definition needs every argument
 
-    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
-        wanted = [i for i, _ in node.edges]
+    def pullback(self, node: Node, g: Any, tensors: bool, edges: Sequence[tuple[int, Node]]) -> Sequence[Any]:
+        wanted = [i for i, _ in edges]
         if not tensors:
             needs = [i in wanted for i in range(len(node.args))]
             gs = self.backward(g, node.y, node.noted("residuals"), needs, *node.args, **node.kwargs)

@@ -80,8 +80,8 @@ class Primitive:
                 args[i] = wrap(args[i], parent)
         return args
 
-    def pullback(self, node: Node, g: Any, tensors: bool) -> Sequence[Any]:
-        """The cotangents of the parents, in the order of node.edges; on arrays, or on tensors that record."""
+    def pullback(self, node: Node, g: Any, tensors: bool, edges: Sequence[tuple[int, Node]]) -> Sequence[Any]:
+        """The cotangents of the parents that are wanted, node.edges or some of them; on arrays, or on tensors that record."""
         args, y = node.args, node.y
         if tensors:
             args = self.arguments(node)
@@ -89,15 +89,15 @@ class Primitive:
                 y = tuple([part if isinstance(part, Like) else component(node, i) for i, part in enumerate(y)])
             elif y is not None:
                 y = wrap(y, node)
-            gs = [self.vjps[i](g, y, *args, **node.kwargs) for i, _ in node.edges]
-            for (i, _), gi in zip(node.edges, gs):
+            gs = [self.vjps[i](g, y, *args, **node.kwargs) for i, _ in edges]
+            for (i, _), gi in zip(edges, gs):
                 if gi is not None and not isinstance(gi, Tensor):
                     raise TypeError(
                         f"the VJP of {self.name} for argument {i} returned a {type(gi).__name__} under create_graph=True; "
                         "it is given tensors then, and must be composed of nnscratch's ops"
                     )
             return gs
-        vjps, kwargs, edges = self.vjps, node.kwargs, node.edges
+        vjps, kwargs = self.vjps, node.kwargs
         if len(edges) == 1:  # most ops, most of the time: no loop
             return (vjps[edges[0][0]](g, y, *args, **kwargs) if kwargs else vjps[edges[0][0]](g, y, *args),)
         return [vjps[i](g, y, *args, **kwargs) for i, _ in edges]

@@ -54,7 +54,7 @@ class _Trace:
             kept = tuple(np.copy(a, order="K") if backend.is_array(a) else a for a in args)
             self.calls.append(Call(node.op, kept, node.kwargs or {}, depends, _line()))
 
-    def cotangents(self, node: Node, gs: Any) -> None:
+    def cotangents(self, node: Node, edges: Any, gs: Any) -> None:
         pass
 
 

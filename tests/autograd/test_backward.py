@@ -131,6 +131,46 @@ def test_only_paths_to_the_inputs_are_walked():
     assert called
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_only_the_cotangents_on_the_paths_are_computed(create_graph):
+    wanted = []
+
+    @nns.primitive
+    def product(a, b):
+        return a * b
+
+    nns.defvjp(product, lambda g, _y, _a, b: wanted.append("a") or g * b, lambda g, _y, a, _b: wanted.append("b") or g * a)
+
+    @nns.fused(lambda a, b: product(a, b))
+    def quick(a, b):
+        return a * b, None
+
+    @quick.backward
+    def _(g, _y, _residuals, needs, a, b):
+        wanted.extend(name for name, need in zip("ab", needs) if need)
+        return g * b, g * a
+
+    a, b = leaf(2), leaf(2, seed=1)
+    for op in (product, quick):
+        for t, name in ((a, "a"), (b, "b")):
+            wanted.clear()
+            (g,) = nns.grad(op(a, b).sum(), [t], create_graph=create_graph)
+            np.testing.assert_array_equal(g.detach().numpy(), (b if t is a else a).detach().numpy())
+            assert wanted == [name]
+
+
+def test_the_gradients_of_grad_share_no_memory():
+    a, b, g = leaf(3), leaf(3, seed=1), nns.tensor(np.arange(3.0))
+    for y in (a + b, a.reshape(1, 3).reshape(3) + b * 2 + a):
+        ga, gb, again = nns.grad(y, [a, b, a], g, retain_graph=True)
+        parts = [t.detach().numpy() for t in (ga, gb, again, g, a, b, y)]
+        for i, one in enumerate(parts):
+            for other in parts[i + 1 :]:
+                assert not np.shares_memory(one, other)
+        np.testing.assert_array_equal(ga.numpy(), again.numpy())
+    np.testing.assert_array_equal(g.numpy(), np.arange(3.0))
+
+
 def test_backward_with_inputs():
     a, b = leaf(2), leaf(2)
     (a * b).sum().backward(inputs=[a])
