@@ -12,6 +12,7 @@ import numpy as np
 
 from .arrays import Array
 from .compiled import part
+from .epilogue import finish
 
 LARGE = 1_000_000  # products of two numbers
 
@@ -35,14 +36,14 @@ def matmul(a: Array, b: Array) -> Array:
     return np.matmul(a, b)
 
 
-def linear(x: Array, w: Array, bias: Array | None = None) -> Array:
-    """x wᵀ + bias for x (M, K), w (N, K), bias (N,)."""
+def linear(x: Array, w: Array, bias: Array | None = None, slope: float = 1.0) -> Array:
+    """act(x wᵀ + bias) for x (M, K), w (N, K), bias (N,); act(v) = v where v > 0, else slope v, as in `kernels.conv`."""
     if x.size * w.shape[0] >= LARGE:
         cpu = takes(x, w)
         if cpu is not None and (bias is None or bias.dtype == x.dtype):
-            return cpu.matmul(x, w.T, bias)
+            return cpu.matmul(x, w.T, bias, None if slope == 1 else "leaky_relu", slope)
     y = x @ w.T
-    return y if bias is None else np.add(y, bias, out=y)
+    return finish(y if bias is None else np.add(y, bias, out=y), None, slope)
 
 
 def linear_weight(x: Array, g: Array) -> tuple[Array, Array]:

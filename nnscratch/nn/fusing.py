@@ -1,6 +1,6 @@
 """Runs of layers in a Sequential that one op computes faster.
 
-A convolution, then ReLU or LeakyReLU, then MaxPool2d(2); batch norm in training, then ReLU or LeakyReLU.
+A convolution, then ReLU or LeakyReLU, then MaxPool2d(2); a dense layer, or batch norm in training, then ReLU or LeakyReLU.
 
 The result is the layers' own up to rounding, and so are its derivatives of any order. Layers with hooks, layers that are not
 exactly of these classes, small inputs, and everything while single ops are watched (anomaly mode, checkpoints, gradient checks)
@@ -14,12 +14,14 @@ from typing import Any
 
 from .. import kernels
 from ..autograd.modes import observers
-from ..kernels import ConvSpec
+from ..kernels import ConvSpec, products
 from ..kernels.compiled import compiled
 from ..ops.conv_block import conv_block, conv_transpose_block
+from ..ops.linalg import linear_act
 from ..tensor import Tensor
 from .activation import LeakyReLU, ReLU
 from .conv import Conv2d, ConvTranspose2d
+from .linear import Linear
 from .module import Module
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .pool import MaxPool2d
@@ -57,6 +59,16 @@ def _conv_transpose(conv: ConvTranspose2d, following: Sequence[Module], x: Tenso
     return conv_transpose_block(x, conv.weight, conv.bias, spec=spec, slope=slope), 1 + taken
 
 
+def _linear(linear: Linear, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    slope, taken = _activation(following)
+    w, b = linear.weight, linear.bias
+    if not taken or b is None or x.ndim != 2 or x.shape[1] != linear.in_features or not x.dtype == w.dtype == b.dtype:
+        return x, 0
+    if x.numel() * linear.out_features < products.LARGE or products.takes(x.data, w.data) is None:
+        return x, 0
+    return linear_act(x, w, b, slope=slope), 1 + taken
+
+
 def _batch_norm(norm: Any, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
     slope, taken = _activation(following)
     if not taken or not norm.training or x.ndim not in norm.ranks or compiled("columns", x.data) is None:
@@ -67,6 +79,7 @@ def _batch_norm(norm: Any, following: Sequence[Module], x: Tensor) -> tuple[Any,
 HEADS: dict[type, Callable[[Any, Sequence[Module], Tensor], tuple[Any, int]]] = {
     Conv2d: _conv,
     ConvTranspose2d: _conv_transpose,
+    Linear: _linear,
     BatchNorm1d: _batch_norm,
     BatchNorm2d: _batch_norm,
     BatchNorm3d: _batch_norm,

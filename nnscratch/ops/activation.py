@@ -70,6 +70,11 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     return _leaky_relu(input, slope=negative_slope)
 
 
+def rectified(y: Any, slope: float) -> Any:
+    """y for y > 0, else slope y: relu for 0, y itself for 1."""
+    return y if slope == 1 else relu(y) if slope == 0 else leaky_relu(y, slope)
+
+
 def prelu(input: Any, weight: Any) -> Any:
     """max(x, 0) + weight·min(x, 0), with one weight, or one for each channel (dimension 1).
 

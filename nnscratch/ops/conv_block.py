@@ -14,17 +14,13 @@ from .. import kernels
 from ..autograd import fused
 from ..kernels.channels import channel_sum
 from ..kernels.epilogue import unfinish
-from .activation import leaky_relu, relu
+from .activation import rectified
 from .convolution import conv, conv_input
 from .pool import max_pool2d
 
 
-def _act(y, slope):
-    return y if slope == 1 else relu(y) if slope == 0 else leaky_relu(y, slope)
-
-
 def _definition(x, w, b, *, spec, slope, pool):
-    y = _act(conv(x, w, b, spec=spec), slope)
+    y = rectified(conv(x, w, b, spec=spec), slope)
     return max_pool2d(y, 2) if pool else y
 
 
@@ -48,7 +44,7 @@ def _(g, y, argmax, needs, x, w, _b, *, spec, slope, pool) -> Any:
     return gx, gw, gb
 
 
-@fused(lambda x, w, b, *, spec, slope: _act(conv_input(x, w, b, spec=spec), slope))
+@fused(lambda x, w, b, *, spec, slope: rectified(conv_input(x, w, b, spec=spec), slope))
 def conv_transpose_block(x, w, b, *, spec, slope):
     """x (N, O, *spec.output), w spec.weight_shape, b (C,) or None -> act(transposed convolution + b), (N, C, *spec.input)."""
     return kernels.conv_input(x, w, b, spec=spec, slope=slope), None

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..autograd import defvjp, fused, primitive
 from ..kernels import products
+from ..kernels.epilogue import unfinish
+from .activation import rectified
 from .arithmetic import add, mul
 from .dims import axes_of
 from .reduce import sum
@@ -57,10 +59,25 @@ def linear_block(x, w, b):
 
 @linear_block.backward
 def _(g, _y, _residuals, needs, x, w, _b) -> Any:
+    return _linear_gradients(g, needs, x, w)
+
+
+def _linear_gradients(g, needs, x, w) -> Any:
     gx = products.matmul(g, w) if needs[0] else None
     if needs[1] and needs[2]:
         return gx, *products.linear_weight(x, g)
     return gx, products.matmul(g.T, x) if needs[1] else None, sum(g, 0) if needs[2] else None
+
+
+@fused(lambda x, w, b, *, slope: rectified(_linear(x, w, b), slope))
+def linear_act(x, w, b, *, slope):
+    """act(x wᵀ + b) of a large dense layer: relu for a slope of 0, leaky_relu for one below 1."""
+    return products.linear(x, w, b, slope), None
+
+
+@linear_act.backward
+def _(g, y, _residuals, needs, x, w, _b, *, slope) -> Any:
+    return _linear_gradients(unfinish(g, y, slope), needs, x, w)
 
 
 def _check_dtypes(name: str, a: Any, b: Any) -> None:

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nnscratch.kernels import products
 from support import both, check_grads
 
 import nnscratch as nns
-from nnscratch.ops.linalg import linear_block
+from nnscratch import nn
+from nnscratch.ops.linalg import linear_act, linear_block
 
 torch = pytest.importorskip("torch")
 rng = np.random.default_rng(13)
@@ -95,6 +97,53 @@ def test_gradients_of_a_large_linear_that_are_wanted(needs):
         nns.grad(linear_block(x, w, b), wanted, g), nns.grad(linear_block.definition(x, w, b), wanted, g)
     ):
         np.testing.assert_allclose(actual.numpy(), expected.numpy(), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+@pytest.mark.parametrize("rows", [72, 3], ids=["compiled", "numpy"])
+def test_a_dense_layer_and_its_activation(rows, slope, dtype):
+    tensors = [nns.tensor(a.astype(dtype), requires_grad=True) for a in (arr(rows, 128), arr(112, 128), arr(112))]
+    y, expected = linear_act(*tensors, slope=slope), linear_act.definition(*tensors, slope=slope)
+    bound = {"rtol": 1e-4, "atol": 1e-4} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-10}
+    np.testing.assert_allclose(y.detach().numpy(), expected.detach().numpy(), **bound)
+    if dtype == np.float32:  # a rounding error may move a sign
+        return
+    g = nns.tensor(arr(rows, 112))
+    for wanted in ([0], [1], [2], [0, 2], [1, 2], [0, 1, 2]):
+        wanted = [tensors[i] for i in wanted]
+        pairs = zip(nns.grad(y, wanted, g, retain_graph=True), nns.grad(expected, wanted, g, retain_graph=True))
+        for actual, right in pairs:
+            np.testing.assert_allclose(actual.numpy(), right.numpy(), **bound)
+
+    def second(f):
+        (gx,) = nns.grad((f(*tensors, slope=slope) ** 2).sum(), tensors[:1], create_graph=True)
+        return nns.grad((gx**2).sum(), tensors)
+
+    for actual, right in zip(second(linear_act), second(linear_act.definition)):
+        np.testing.assert_allclose(actual.numpy(), right.numpy(), rtol=1e-8, atol=1e-8)
+
+
+def test_infinities_and_nans_through_a_dense_layer_and_its_activation():
+    x, w, b = arr(72, 128), arr(112, 128), arr(112)
+    b[:3] = np.inf, -np.inf, np.nan
+    for slope in (0.0, 0.2):
+        actual = linear_act(*(a.astype(np.float32) for a in (x, w, b)), slope=slope)
+        with np.errstate(invalid="ignore"):
+            expected = linear_act.definition(*(nns.tensor(a.astype(np.float32)) for a in (x, w, b)), slope=slope).numpy()
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_sequential_takes_a_dense_layer_with_its_activation():
+    x = nns.tensor(arr(72, 128).astype(np.float32))
+    for act, fused in ((nn.ReLU(), True), (nn.LeakyReLU(0.1), True), (nn.Tanh(), False), (nn.LeakyReLU(-0.5), False)):
+        net = nn.Sequential(nn.Linear(128, 112), act)
+        y = net(x)
+        compiled = products.takes(x.data, x.data) is not None
+        assert (y._node.op is linear_act.primitive) == (fused and compiled)
+        np.testing.assert_allclose(y.detach().numpy(), act(net[0](x)).detach().numpy(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(RuntimeError, match="100 features, the weight expects 128"):
+        net(nns.tensor(arr(72, 100).astype(np.float32)))
 
 
 def test_large_products():
