@@ -15,7 +15,7 @@ from .. import im2col
 from ..arrays import Array
 from ..epilogue import finish, pool_2x2, unpool_2x2
 from ..spec import ConvSpec, PoolSpec
-from . import conv_dense, conv_direct, conv_winograd, pool, winograd_weight
+from . import conv_dense, conv_direct, conv_pointwise, conv_winograd, pool, winograd_weight
 from . import epilogue as epilogues
 from .chooser import choose, explain
 from .epilogue import Epilogue
@@ -47,7 +47,7 @@ def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
 
 def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> tuple[Array, Array]:
     arrays = (x, w) if bias is None else (x, w, bias)
-    if not supports(*arrays) or spec.rank != 2 or spec.groups != 1 or not w.size:
+    if not supports(*arrays) or spec.rank != 2 or spec.groups != 1 or not w.size or conv_pointwise.applies(spec):
         return pool_2x2(conv(x, w, bias, spec=spec, slope=slope))
     shape = len(x), spec.output[0] // 2, spec.output[1] // 2, spec.out_channels
     y, argmax = aligned(shape, x.dtype), aligned(shape, np.dtype(np.uint8))
@@ -106,4 +106,4 @@ def _algorithm(function: str, batch: int, spec: ConvSpec, dtype: np.dtype) -> tu
     name = choose(function, batch, spec, dtype).name
     if name.startswith("winograd"):
         return winograd_weight if function == "conv_weight" else conv_winograd, {"m": int(name[-1])}
-    return {"direct": conv_direct, "dense": conv_dense}[name], {}
+    return {"direct": conv_direct, "dense": conv_dense, "pointwise": conv_pointwise}[name], {}

@@ -14,8 +14,9 @@ import numpy as np
 from ..dispatch import algorithm
 from ..precision import strict
 from ..spec import ConvSpec
-from . import conv_dense
+from . import conv_dense, conv_pointwise
 from .geometry import multiply_adds
+from .matmul import RATE
 from .phases import taps_of, tiles
 from .winograd_weight import MOST_CHANNELS, MOST_OUTPUTS
 
@@ -60,6 +61,9 @@ def explain(spec: ConvSpec, *, batch: int = 1, dtype: Any = np.float32) -> str:
 def _choose(function: str, batch: int, spec: ConvSpec, dtype: np.dtype, exact: bool) -> Choice:
     if conv_dense.applies(spec):
         return Choice("dense", "the kernel covers the whole input: a matrix product", {})
+    if conv_pointwise.applies(spec):
+        costs = {"pointwise": multiply_adds(spec, batch) / RATE / 1e3, "direct": _direct(function, batch, spec) / 1e3}
+        return Choice("pointwise", "one tap and many weights: a matrix product over all pixels", costs)
     costs = {"direct": _direct(function, batch, spec) / 1e3}
     obstacle = _obstacle(spec, dtype, exact)
     if obstacle is None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kernel_cases import PROFILE, conv_arrays, conv_case, conv_cases, dot, layouts
 from nnscratch.kernels import ConvSpec, cpu, im2col, reference
 from nnscratch.kernels.cpu import conv_direct
+from nnscratch.kernels.epilogue import pool_2x2
 
 DIRECTIONS = ("conv", "conv_input", "conv_weight")
 
@@ -266,6 +267,29 @@ def test_a_kernel_as_large_as_the_input_is_a_product(batch, outputs, dtype):
     expected = im2col.conv_input(case.g, case.w, spec=case.spec) + bias[:, None, None]
     actual = cpu.conv_input(case.g.astype(dtype), case.w.astype(dtype), bias, spec=case.spec, slope=0.0)
     np.testing.assert_allclose(actual, np.maximum(expected, 0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 260, 5, 7), (1, 260, 1, 1), (0, 260, 4, 4), (2, 260, 9)], ids=str)
+@pytest.mark.parametrize("layout", [lambda x: x, lambda x: np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)])
+def test_one_tap_and_many_weights_are_a_product(shape, layout, dtype):
+    rank = len(shape) - 2
+    rng = np.random.default_rng(0)
+    spec = ConvSpec.of(shape, (255, 260, *[1] * rank))
+    assert "matrix product" in cpu.explain(spec, batch=max(1, shape[0]))
+    draw = lambda *size: rng.standard_normal(size).astype(dtype)
+    x, w, g = layout(draw(*shape)), draw(*spec.weight_shape), layout(draw(*spec.output_shape(shape[0])))
+    for function, (a, b) in {"conv": (x, w), "conv_input": (g, w), "conv_weight": (x, g)}.items():
+        check_within(getattr(cpu, function)(a, b, spec=spec), function, a, b, spec, 64)
+    bias = draw(255)
+    y = cpu.conv(x, w, bias, spec=spec, slope=0.2)
+    plain = im2col.conv(x, w, spec=spec) + bias.reshape(-1, *[1] * rank)
+    np.testing.assert_allclose(y, np.where(plain > 0, plain, 0.2 * plain), rtol=2e-4, atol=2e-4)
+    if rank == 2 and shape[0] and shape[2] > 1:
+        pooled, argmax = cpu.conv_pool(x, w, bias, spec=spec, slope=0.0)
+        expected, places = pool_2x2(np.maximum(plain, 0))
+        np.testing.assert_allclose(pooled, expected, rtol=2e-4, atol=2e-4)
+        assert argmax.shape == places.shape
 
 
 def test_tables_of_parts_of_an_axis_are_contiguous():
