@@ -167,3 +167,60 @@ def max_tile(context, source, step, places, count, best, indices, channels):
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@intrinsic
+def mean_tile(context, source, step, places, count, divisor, target, channels):
+    """target[c] = (sum over j < count of source[places[j] * step + c]) / divisor for c < channels; 0 where count is 0."""
+    signature = types.void(source, INT, places, INT, source.dtype, target, INT)
+
+    def codegen(context, builder, signature, args):
+        source, step, places, count, divisor, target, channels = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+        by = code.splat(divisor)
+
+        def vector(c, mask):
+            def one_place(j, total):
+                offset = b.mul(b.load(code.at(places, j)), step)
+                return [b.fadd(total[0], code.load(code.at(source, b.add(offset, c)), mask))]
+
+            with b.if_else(b.icmp_signed(">", count, I64(0))) as (some, none):
+                with some:
+                    code.store(b.fdiv(code.loop(count, [code.zero], one_place)[0], by), code.at(target, c), mask)
+                with none:
+                    code.store(code.zero, code.at(target, c), mask)
+
+        code.vectors_and_tail(channels, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def share_tile(context, source, divisor, places, count, target, step, add, channels):
+    """target[places[j] * step + c] (+)= source[c] / divisor for j < count and c < channels; `add` says whether to add."""
+    signature = types.void(source, source.dtype, places, INT, target, INT, types.boolean, INT)
+
+    def codegen(context, builder, signature, args):
+        source, divisor, places, count, target, step, add, channels = args
+        code, b = Code(context, builder, signature.args[0].dtype), builder
+        by = code.splat(divisor)
+
+        def vector(c, mask):
+            share = b.fdiv(code.load(code.at(source, c), mask), by)
+
+            def one_place(j, carried):
+                place = code.at(target, b.add(b.mul(b.load(code.at(places, j)), step), c))
+                with b.if_else(add) as (more, only):
+                    with more:
+                        code.store(b.fadd(code.load(place, mask), share), place, mask)
+                    with only:
+                        code.store(share, place, mask)
+                return carried
+
+            code.loop(count, [], one_place)
+
+        code.vectors_and_tail(channels, vector)
+        return context.get_dummy_value()
+
+    return signature, codegen

@@ -8,10 +8,10 @@ from math import prod
 import numpy as np
 
 from ..spec import PoolSpec
-from .channel_tiles import max_tile
+from .channel_tiles import max_tile, mean_tile, share_tile
 from .geometry import divisors, windows
 from .launch import operand, parallel, result_like
-from .simd import at
+from .simd import at, inlined
 
 CHANNELS = 64  # per item of work where images are few
 
@@ -69,7 +69,8 @@ def avg_pool_input(g: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
         divisor = divisors(spec).astype(g.dtype)
         flat, chunk = (g.reshape(-1), gx.reshape(-1)), _chunk(g)
         items = len(g) * -(-g.shape[-1] // chunk)
-        _spread(items, *flat, table.rows, table.cols, divisor, *_sizes(gx), chunk, nanoseconds=gx.size)
+        tile = _windows_tile(spec)
+        _spread(items, *flat, table.rows, table.cols, divisor, *_sizes(gx), chunk, tile, nanoseconds=gx.size)
     return np.moveaxis(gx, -1, 1)
 
 
@@ -95,12 +96,7 @@ def _max(item, x, y, indices, rows, cols, image, channels):
     n, a = divmod(item, P)
     inside = np.empty(rows.shape[1] * cols.shape[1], np.int64)
     for b in range(Q):
-        count = 0
-        for row in rows[a]:
-            for col in cols[b]:
-                if row >= 0 and col >= 0:
-                    inside[count] = row + col
-                    count += 1
+        count = _pixels(rows, a, cols, b, inside)
         start = (item * Q + b) * channels
         max_tile(at(x, n * image), channels, at(inside, 0), count, at(y, start), at(indices, start), channels)
 
@@ -152,38 +148,41 @@ def _put_in_windows(n, g, indices, x, rows, cols, image, channels, strays):
 def _mean(item, x, y, rows, cols, divisor, image, channels):
     P, Q = len(rows), len(cols)
     n, a = divmod(item, P)
+    inside = np.empty(rows.shape[1] * cols.shape[1], np.int64)
     for b in range(Q):
-        at = ((n * P + a) * Q + b) * channels
-        total = y[at : at + channels]
-        total[:] = 0
-        for row in rows[a]:
-            for col in cols[b]:
-                if row >= 0 and col >= 0:
-                    start = n * image + (row + col) * channels
-                    values = x[start : start + channels]
-                    for c in range(channels):
-                        total[c] += values[c]
-        count = divisor[a, b]
-        for c in range(channels):
-            total[c] /= count
+        count = _pixels(rows, a, cols, b, inside)
+        start = (item * Q + b) * channels
+        mean_tile(at(x, n * image), channels, at(inside, 0), count, divisor[a, b], at(y, start), channels)
 
 
 @parallel
-def _spread(item, g, x, rows, cols, divisor, image, channels, chunk):
+def _spread(item, g, x, rows, cols, divisor, image, channels, chunk, tile):
+    """As _mean, back; where the windows `tile` the input nothing is added up."""
     P, Q = len(rows), len(cols)
     chunks = (channels + chunk - 1) // chunk
     n, part = divmod(item, chunks)
     low, high = part * chunk, min(channels, part * chunk + chunk)
-    for p in range(n * image, (n + 1) * image, channels):
-        x[p + low : p + high] = 0
+    inside = np.empty(rows.shape[1] * cols.shape[1], np.int64)
+    if not tile:
+        for p in range(n * image, (n + 1) * image, channels):
+            x[p + low : p + high] = 0
     for a in range(P):
         for b in range(Q):
-            at = ((n * P + a) * Q + b) * channels
-            values, count = g[at + low : at + high], divisor[a, b]
-            for row in rows[a]:
-                for col in cols[b]:
-                    if row >= 0 and col >= 0:
-                        start = n * image + (row + col) * channels
-                        target = x[start + low : start + high]
-                        for c in range(high - low):
-                            target[c] += values[c] / count
+            count = _pixels(rows, a, cols, b, inside)
+            start = ((n * P + a) * Q + b) * channels + low
+            share_tile(at(g, start), divisor[a, b], at(inside, 0), count, at(x, n * image + low), channels, not tile, high - low)
+
+
+@inlined
+def _pixels(rows, a, cols, b, inside):
+    """The offsets of a window's pixels that lie in the image, and how many they are.
+
+    A view of a table would be counted, by all threads in one place.
+    """
+    count = 0
+    for i in range(rows.shape[1]):
+        for j in range(cols.shape[1]):
+            if rows[a, i] >= 0 and cols[b, j] >= 0:
+                inside[count] = rows[a, i] + cols[b, j]
+                count += 1
+    return count
