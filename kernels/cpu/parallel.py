@@ -60,6 +60,21 @@ def parallel_for(typing_context, item, count, threads, arguments):
     return types.intp(item, types.intp, types.intp, arguments), codegen
 
 
+def _borrowed(context, builder, kind, value):
+    """The argument with arrays that do not say who owns their memory, which the caller holds.
+
+    Every view of an array would else be counted, up and down, at one place in memory that all threads write.
+    """
+    if isinstance(kind, types.Array):
+        array = context.make_array(kind)(context, builder, value)
+        array.meminfo = array.meminfo.type(None)
+        return array._getvalue()
+    if isinstance(kind, types.BaseTuple):
+        parts = [_borrowed(context, builder, part, builder.extract_value(value, i)) for i, part in enumerate(kind.types)]
+        return context.make_tuple(builder, kind, parts)
+    return value
+
+
 def _worker(context, module, compiled, shared_type, arguments, taken, wants_worker) -> ir.Function:
     """void worker(args, dimensions, steps, shared): what each thread runs, as Numba's threading layers call it.
 
@@ -76,6 +91,7 @@ def _worker(context, module, compiled, shared_type, arguments, taken, wants_work
     count = builder.load(count)
     values = cgutils.unpack_tuple(builder, builder.load(values), len(arguments))
     values = [context.cast(builder, value, a, b) for value, a, b in zip(values, arguments, taken, strict=True)]
+    values = [_borrowed(context, builder, kind, value) for kind, value in zip(taken, values, strict=True)]
     item = context.declare_function(module, compiled.fndesc)
     with cgutils.for_range_slice(builder, first, end, I64(1), I64) as (worker, _):
         head, body, done = [builder.append_basic_block(name) for name in ("next", "item", "done")]
