@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from importlib import import_module
 from types import ModuleType
+from typing import cast
 
 import numpy as np
 
@@ -28,9 +29,14 @@ def compiled(name: str, *arrays: Array) -> ModuleType | None:
     return part(name)
 
 
-def part(name: str, must: bool = False) -> ModuleType | None:
-    """The module `cpu.<name>`; None without Numba, or unless it must, where `kernels.use` asks for another implementation."""
-    return _part(name) if must or chosen.get() in (None, "cpu") else None
+def part(name: str) -> ModuleType | None:
+    """The module `cpu.<name>`; None without Numba, or where `kernels.use` asks for another implementation."""
+    return _part(name) if chosen.get() in (None, "cpu") else None
+
+
+def part_in_use(name: str) -> ModuleType:
+    """The module `cpu.<name>` for arrays that it has taken, whatever `kernels.use` asks for by now."""
+    return cast(ModuleType, _part(name))
 
 
 @cache

@@ -151,7 +151,7 @@ class _Block:
         self.buffer = Pages(-1, size + unit, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) if mapped else Bytes(size + unit)
         self.open = memoryview(self.buffer)  # while there is one, nobody can close or resize the buffer
         self.offset = -np.frombuffer(self.buffer, np.uint8).ctypes.data % unit
-        if unit == HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        if isinstance(self.buffer, Pages) and unit == HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
             with suppress(OSError):  # a kernel without them
                 self.buffer.madvise(mmap.MADV_HUGEPAGE, self.offset, size & -HUGE)
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from .arrays import Array
-from .compiled import compiled, memory_order, part
+from .compiled import compiled, memory_order, part_in_use
 
 
 def takes(x: Array, t: Array) -> bool:
@@ -16,9 +16,9 @@ def takes(x: Array, t: Array) -> bool:
 
 def total(name: str, x: Array, t: Array, parameter: float) -> float:
     """The sum of the loss, of float32 in float32 within blocks and in float64 over them."""
-    return part("pairs", True).total(name, x, t, parameter)
+    return part_in_use("pairs").total(name, x, t, parameter)
 
 
 def each(mode: str, name: str, x: Array, t: Array, parameter: float, factor: float) -> Array:
     """factor times the loss ("value"), or its derivative "by_x" or "by_t", of every element, in x's memory order."""
-    return part("pairs", True).each(mode, name, x, t, parameter, factor)
+    return part_in_use("pairs").each(mode, name, x, t, parameter, factor)

@@ -8,6 +8,7 @@ Places come in groups: counters 16b to 16b + 15 make group b, word 0 of all of t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import pi
 from typing import Any
 
@@ -34,19 +35,19 @@ def philox(counter: tuple[Word, Word, Word, Word], key: tuple[Word, Word]) -> tu
     return a, b, c, d
 
 
-def joined(words: tuple[Word, ...]) -> list[Word]:
+def joined(words: Sequence[Word]) -> list[Word]:
     """Words of 64 bits from pairs of 32."""
     return [low | (high << 32) for low, high in zip(words[::2], words[1::2])]
 
 
-def uniform(on: Any, words: tuple[Word, ...]) -> list[Real]:
+def uniform(on: Any, words: Sequence[Word]) -> list[Real]:
     """On [0, 1): 24 bits of a word in float32, 53 of two in float64."""
     if on.double:
         return [on.real(w >> 11) * 2.0**-53 for w in joined(words)]
     return [on.real(w >> 8) * 2.0**-24 for w in words]
 
 
-def normal(on: Any, words: tuple[Word, ...]) -> list[Real]:
+def normal(on: Any, words: Sequence[Word]) -> list[Real]:
     """Standard normal: pairs by Box and Muller's transform, as many as `uniform` gives."""
     bits = 64 if on.double else 32
     words = joined(words) if on.double else words
@@ -110,7 +111,7 @@ class OnArrays:
 
     def split(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         digits = 52 if self.double else 23
-        bits = u.view(np.int64 if self.double else np.int32)
+        bits: np.ndarray = u.view(np.int64 if self.double else np.int32)
         k = (bits - SQRT_HALF_BITS[self.double]) >> digits
         return k.astype(self.dtype), (bits - (k << digits)).view(self.dtype) - 1.0
 
@@ -118,5 +119,5 @@ class OnArrays:
 def words(first: int, groups: int, key: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """The words of some groups from the `first` on, (groups, GROUP) each; `key` is of two 64-bit numbers, key and stream."""
     counter = np.arange(first * GROUP, (first + groups) * GROUP, dtype=np.uint64).reshape(groups, GROUP)
-    stream = [np.full_like(counter, key[1] & LOW), np.full_like(counter, key[1] >> 32)]
+    stream = np.full_like(counter, key[1] & LOW), np.full_like(counter, key[1] >> 32)
     return philox((counter & LOW, counter >> 32, *stream), (key[0] & LOW, key[0] >> 32))

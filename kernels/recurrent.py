@@ -64,7 +64,7 @@ def backward(
     return run.backward(kind, g, kept, needs, x, states, weights, sizes=sizes, reverse=reverse)
 
 
-def _check(kind: str, x: Array, states: Sequence[Array], weights: Sequence[Array | None], sizes: Sizes) -> None:
+def _check(kind: str, x: Array, states: Sequence[Array], weights: Sequence[Any], sizes: Sizes) -> None:
     """Raise ValueError unless all shapes fit: the compiled kernels address memory by them."""
     if x.ndim != 3:
         raise ValueError(f"{kind}: x has shape {x.shape}, expected (T, N, F)")
@@ -72,7 +72,7 @@ def _check(kind: str, x: Array, states: Sequence[Array], weights: Sequence[Array
     gates, (w_ih, w_hh, *others) = GATES[kind], weights
     rows, size = len(w_hh), len(w_hh) // gates
     outs = size if len(others) < 3 or others[2] is None else len(others[2])
-    expected = [(w_ih, (rows, features)), (w_hh, (gates * size, outs))]
+    expected: list[tuple[Any, tuple[int, ...]]] = [(w_ih, (rows, features)), (w_hh, (gates * size, outs))]
     expected += zip(others, ((rows,), (rows,), (outs, size)))
     expected += zip(states, ((batch, outs), (batch, size)))
     for array, shape in expected:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
-from .compiled import compiled, part
+from .compiled import compiled, part_in_use
 
 
 def softmax(x: Array, axis: int, logarithm: bool = False) -> Array | None:
@@ -42,7 +42,7 @@ def nll(x: Array, target: Array) -> tuple[Array, Any] | None:
 def nll_vjp(g: Array, x: Array, residuals: Any) -> Array:
     """g (softmax(x) - one_hot(target)) for g (rows,)."""
     target, *rest = residuals
-    return part("rows", True).nll_vjp(g, x, target, rest)
+    return part_in_use("rows").nll_vjp(g, x, target, rest)
 
 
 def layer_norm(x: Array, w: Array | None, b: Array | None, eps: float) -> tuple[Array, Any] | None:

@@ -96,7 +96,7 @@ def _carried(first: Array, steps: int) -> Array:
 
 def _lstm(x, states, weights, rows, reverse, _kind):
     (h0, c0), (w_ih, w_hh, b_ih, b_hh), w_hr = states, weights[:4], _projection(weights)
-    steps, batch, size = *x.shape[:2], len(w_hh) // 4
+    (steps, batch, _), size = x.shape, len(w_hh) // 4
     # With σ(a) = (1 + tanh(a / 2)) / 2, halved weights of i, f and o leave one tanh over all gates.
     half = np.full_like(x, 0.5, shape=4 * size)
     half[2 * size : 3 * size] = 1
@@ -165,7 +165,7 @@ def _lstm_back(gy, last, residuals, weights, rows, _kind):
 
 def _gru(x, states, weights, rows, reverse, _kind):
     (h0,), (w_ih, w_hh, b_ih, b_hh) = states, weights
-    steps, batch, size = *x.shape[:2], len(w_hh) // 3
+    (steps, batch, _), size = x.shape, len(w_hh) // 3
     gates, h = _from_input(x, w_ih, b_ih, reverse), _carried(h0, steps)
     from_state = array_module(x).empty((steps, batch, 3 * size), x.dtype)
     for k, n in enumerate(rows):

@@ -54,7 +54,8 @@ def arithmetic(name: str, a: np.ndarray, b: np.ndarray | float) -> np.ndarray | 
     left = flat(a)
     if left is None:
         return None
-    kind, right, number = KINDS[name], left, 0.0
+    kind, number = KINDS[name], 0.0
+    right: np.ndarray | None = left
     if isinstance(b, np.ndarray):
         if b.strides != a.strides or b.shape != a.shape or not b.flags.behaved:
             return None

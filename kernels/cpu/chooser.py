@@ -114,7 +114,7 @@ def _direct(function: str, batch: int, spec: ConvSpec) -> float:
 def _tiles(m: int, function: str, spec: ConvSpec) -> int:
     """Of one image, in all phases of the result."""
     gather = tiles(spec, m, function == "conv_input")
-    return gather.count * prod(gather.results)
+    return gather.per_phase * prod(gather.results)
 
 
 def _entries(m: int, function: str, batch: int, spec: ConvSpec) -> int:

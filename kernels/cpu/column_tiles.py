@@ -8,7 +8,7 @@ A tile is some vectors of neighbouring columns, whose sums and numbers stay in r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 
 from llvmlite import ir
@@ -52,7 +52,9 @@ class Columns(Code):
         body(load, store, vectors)
         return carried
 
-    def sums(self, vectors: int, terms: int, term: Callable[[Value, list[list[Value]]], list[list[Value]]]) -> list[list[Value]]:
+    def sums(
+        self, vectors: int, terms: int, term: Callable[[Value, list[list[Value]]], Sequence[list[Value]]]
+    ) -> list[list[Value]]:
         """For `terms` sums over all rows: term(row, partial sums) adds a row. Sums of some rows are formed first."""
         b, zeros = self.b, [self.zero] * (vectors * terms)
 
@@ -72,7 +74,7 @@ class Columns(Code):
     def dots(self, vectors: int, load_x: Callable, load_g: Callable, middle: list[Value]) -> list[list[Value]]:
         """Sums over all rows of g and g (x - middle), g given as load_g(row, x - middle)."""
 
-        def term(r: Value, parts: list[list[Value]]) -> list[list[Value]]:
+        def term(r: Value, parts: list[list[Value]]) -> tuple[list[Value], list[Value]]:
             away = [self.b.fsub(v, m) for v, m in zip(load_x(r), middle)]
             given = load_g(r, away)
             sums, dots = parts

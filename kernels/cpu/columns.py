@@ -148,7 +148,7 @@ def _pass(item, kind, x, g, y, a, b, c, d, e, slope, rows, width, chunks, size, 
     elif kind == DOTS:
         dots_tile(count, columns, width, at(x, start), at(g, start), at(a, numbers), at(b, sums), at(c, sums))
     elif kind == ACT_DOTS:
-        known = at(a, numbers), at(b, numbers), at(c, numbers), slope
+        known: tuple = at(a, numbers), at(b, numbers), at(c, numbers), slope
         act_dots_tile(count, columns, width, at(x, start), at(g, start), *known, at(d, sums), at(e, sums))
     elif kind == AFFINE:
         known = at(a, numbers), at(b, numbers), at(c, numbers), slope

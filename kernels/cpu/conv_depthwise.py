@@ -23,10 +23,10 @@ PIXELS = 4  # of a tile: more would idle at the ends of short rows
 
 
 class _Runs(NamedTuple):
-    """Columns of the result, count of them from `first` on in steps; their sources lie `source_step` columns apart."""
+    """Columns of the result, `counts` of them from `firsts` on in steps; their sources lie `source_step` columns apart."""
 
-    first: np.ndarray
-    count: np.ndarray
+    firsts: np.ndarray
+    counts: np.ndarray
     step: int
     source_step: int
 
@@ -103,15 +103,15 @@ def _gather(item, source, target, weights, met, runs, rows, width, image, kernel
     places, factors = np.empty(taps, np.int64), np.empty(taps, np.int64)
     for row in range(item * rows // items, (item + 1) * rows // items):
         n, a = divmod(row, len(met.row_counts))
-        for run in range(len(runs.first)):
-            b, met_taps = runs.first[run], 0
+        for run in range(len(runs.firsts)):
+            b, met_taps = runs.firsts[run], 0
             for i in range(met.row_counts[a]):
                 for j in range(met.col_counts[b]):
                     places[met_taps] = (n * image + met.row_places[a, i] * width + met.col_places[b, j]) * channels
                     factors[met_taps] = (met.row_taps[a, i] * kernel + met.col_taps[b, j]) * channels
                     met_taps += 1
             run_tile(
-                PIXELS, at(source, 0), at(places, 0), at(weights, 0), at(factors, 0), met_taps, runs.count[run],
+                PIXELS, at(source, 0), at(places, 0), at(weights, 0), at(factors, 0), met_taps, runs.counts[run],
                 runs.source_step * channels, at(target, (row * across + b) * channels), runs.step * channels, channels,
             )  # fmt: skip
 
@@ -124,8 +124,8 @@ def _correlate(item, source, g, total, met, runs, rows, width, image, kernel):
     total[item] = 0
     for row in range(item * rows // parts, (item + 1) * rows // parts):
         n, a = divmod(row, len(met.row_counts))
-        for run in range(len(runs.first)):
-            b, met_taps = runs.first[run], 0
+        for run in range(len(runs.firsts)):
+            b, met_taps = runs.firsts[run], 0
             for i in range(met.row_counts[a]):
                 for j in range(met.col_counts[b]):
                     places[met_taps] = (n * image + met.row_places[a, i] * width + met.col_places[b, j]) * channels
@@ -135,6 +135,6 @@ def _correlate(item, source, g, total, met, runs, rows, width, image, kernel):
             for t in range(0, met_taps, TAPS):
                 run_weight_tile(
                     TAPS, at(source, 0), at(places, t), at(g, (row * across + b) * channels), runs.step * channels,
-                    runs.count[run], runs.source_step * channels, at(total, item * taps * channels), at(sums, t), met_taps - t,
+                    runs.counts[run], runs.source_step * channels, at(total, item * taps * channels), at(sums, t), met_taps - t,
                     channels,
                 )  # fmt: skip

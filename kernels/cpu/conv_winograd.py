@@ -56,7 +56,7 @@ def _convolve(x: np.ndarray, w: Filters, y: np.ndarray, gather: Tiles, m: int, r
     if r is None:
         raise ValueError("Winograd's algorithm needs the same number of taps in all phases")
     outputs, channels = w.outputs, w.depth
-    count, n, stacked = len(x) * gather.count, (m + r - 1) ** 2, prod(gather.sources)
+    count, n, stacked = len(x) * gather.per_phase, (m + r - 1) ** 2, prod(gather.sources)
     if not count * outputs:
         return
     if not channels:

@@ -42,10 +42,14 @@ def _cell(names: str, *formulas: Callable[[Row], None]) -> Callable:
 
     def emit(element):
         def codegen(context, builder, signature, args):
-            code, *pointers, size = Code(context, builder, element), *args
+            code, (*pointers, size) = Code(context, builder, element), args
             rows = dict(zip(names.split(), pointers, strict=True))
             for formula in formulas:
-                code.vectors_and_tail(size, lambda offset, mask, do=formula: do(Row(code, size, rows, offset, mask)))
+
+                def vector(offset, mask, formula=formula):
+                    formula(Row(code, size, rows, offset, mask))
+
+                code.vectors_and_tail(size, vector)
             return context.get_dummy_value()
 
         return types.void(*[types.CPointer(element)] * len(names.split()), types.intp), codegen

@@ -94,9 +94,9 @@ def tile_map(typing_context, name, source, places, padding, target, step, channe
                 values = [code.load(code.at(builder.load(code.at(pointers, i * k + j)), c), mask) for i in range(k)]
                 columns.append([_combine(code, row, values) for row in matrix])
             place = code.at(target, c)
-            for values in zip(*columns, strict=True):
+            for across in zip(*columns, strict=True):
                 for row in matrix:
-                    code.store(_combine(code, row, list(values)), place, mask)
+                    code.store(_combine(code, row, list(across)), place, mask)
                     place = code.at(place, step)
 
         code.vectors_and_tail(channels, vector)

@@ -12,7 +12,8 @@ gradient, weight decay, and the rule's own.
 # An intrinsic names its run-time values in order to type them; the emitted code receives them.
 # ruff: noqa: ARG001
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numba import carray, njit, types
@@ -27,12 +28,12 @@ LIKE = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 Rows = Sequence[Sequence[int]]  # each (elements, *addresses of the array objects)
 
 
-def step(rule: str, rows: Rows, numbers: Sequence[Sequence[float]], dtype: np.dtype) -> None:
-    """Change the parameters and their buffers in place."""
+def step(rule: str, rows: Rows, numbers: Sequence[tuple[Any, ...]], dtype: np.dtype) -> None:
+    """Change the parameters and their buffers in place; a row of numbers has the rule's own coefficients as its last, a tuple."""
     kernel, own = RULES[rule]
     table, items = _table(rows)
-    numbers = np.array([(*common, *own(*rest)) for *common, rest in numbers], dtype)
-    kernel(items, table, numbers, LIKE[dtype], nanoseconds=2 * _elements(rows))
+    given = np.array([(*common, *own(*rest)) for *common, rest in numbers], dtype)
+    kernel(items, table, given, LIKE[dtype], nanoseconds=2 * _elements(rows))
 
 
 def squares(rows: Rows, dtype: np.dtype) -> float:
@@ -243,7 +244,7 @@ def _scale(item, table, factor, like):
 
 
 # Name -> kernel, and the numbers that it takes, in double precision, from the coefficients of the rule.
-RULES = {
+RULES: dict[str, tuple[Callable, Callable[..., tuple[float, ...]]]] = {
     "sgd": (_sgd, lambda lr, momentum, keep, nesterov: (lr, momentum, keep, nesterov)),
     "adam": (_adam, lambda beta1, beta2, lr, eps: (1 - beta1, beta2, 1 - beta2, lr, eps)),
     "rmsprop": (_rmsprop, lambda lr, alpha, eps, momentum, centered: (lr, alpha, 1 - alpha, eps, momentum, centered)),

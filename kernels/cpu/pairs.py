@@ -86,7 +86,8 @@ def total_tile(typing_context, kind, x, t, count, a):
         code = Code(context, builder, signature.args[1].dtype)
         stream, parameter = Stream(code, count, [x, t], []), Number(builder, code.splat(a))
         formulas = [lambda v, f=f: f.value(*v, parameter) for f in LOSSES.values()]
-        return code.total(stream.choose(kind, [lambda f=f: stream.total(f) for f in formulas], code.zero))
+        totals = [lambda f=f: stream.total(f) for f in formulas]
+        return code.total(stream.choose(kind, totals, code.zero))
 
     return x.dtype(types.intp, x, t, types.intp, x.dtype), codegen
 
@@ -101,7 +102,8 @@ def map_tile(typing_context, kind, x, t, y, count, a, factor):
         stream = Stream(code, count, [x, t], [y])
         parameter, scale = (Number(builder, code.splat(v)) for v in (a, factor))
         formulas = [lambda v, f=f: [f(*v, parameter) * scale] for loss in LOSSES.values() for f in loss]
-        stream.choose(kind, [lambda f=f: stream.run(f) for f in formulas])
+        passes = [lambda f=f: stream.run(f) for f in formulas]
+        stream.choose(kind, passes)
         stream.close()
         return context.get_dummy_value()
 

@@ -34,7 +34,7 @@ class Tiles(NamedTuple):
     taps: np.ndarray  # (phases, r * r) of the kernel; the phases of columns run faster
 
     @property
-    def count(self) -> int:
+    def per_phase(self) -> int:
         """Tiles of one image and one phase of the result."""
         return prod(self.tiles)
 

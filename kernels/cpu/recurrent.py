@@ -34,8 +34,8 @@ def forward(
 ) -> tuple[tuple[np.ndarray, ...], Residuals]:
     """((y, *last states), residuals) for states (h0, c0 of an LSTM) and weights (w_ih, w_hh, b_ih, b_hh), biases or None."""
     w_ih, w_hh, b_ih, b_hh = weights[:4]
-    flat, *distances = _flat(x)
-    plan = _plan(KINDS.index(kind), x, w_ih, w_hh, reverse, keep, distances)
+    flat, x_step, x_row = _flat(x)
+    plan = _plan(KINDS.index(kind), x, w_ih, w_hh, reverse, keep, (x_step, x_row))
     steps, width, workers = plan.steps, plan.width, threads()
     h = _carried(states[0], steps)
     if plan.kind == LSTM:
@@ -114,11 +114,11 @@ def _collected(plan: Plan, parts: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray
 
 def _outside(plan: Plan, needs: Sequence[bool], da: np.ndarray, x: np.ndarray, h: np.ndarray, w_ih: np.ndarray) -> list[Any]:
     """The gradients of x, weights and biases, as needed, from those of the gates of all steps."""
-    xs, from_x, from_h = by_rows(in_order(x, plan.reverse)), da[:, : plan.width], da[:, plan.shift :]
+    xs, from_x, from_h = by_rows(in_order(x, bool(plan.reverse))), da[:, : plan.width], da[:, plan.shift :]
     need_x, need_w, need_u, need_b, need_c = needs[:5]
     gx = gw_ih = gw_hh = gb_ih = gb_hh = None
     if need_x:
-        gx = in_order(products.matmul(from_x, np.roll(w_ih, -plan.turn, axis=0)).reshape(x.shape), plan.reverse)
+        gx = in_order(products.matmul(from_x, np.roll(w_ih, -plan.turn, axis=0)).reshape(x.shape), bool(plan.reverse))
     if need_w or need_b:
         gw_ih, gb_ih = products.linear_weight(xs, from_x)
         gw_ih, gb_ih = np.roll(gw_ih, plan.turn, axis=0) if plan.turn else gw_ih, np.roll(gb_ih, plan.turn)
@@ -127,7 +127,9 @@ def _outside(plan: Plan, needs: Sequence[bool], da: np.ndarray, x: np.ndarray, h
     return [gx, gw_ih, gw_hh, gb_ih, gb_hh]
 
 
-def _plan(kind: int, x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, reverse: bool, keep: bool, distances: list[int]) -> Plan:
+def _plan(
+    kind: int, x: np.ndarray, w_ih: np.ndarray, w_hh: np.ndarray, reverse: bool, keep: bool, distances: tuple[int, int]
+) -> Plan:
     (steps, batch, features), (width, size), vector = x.shape, w_hh.shape, lanes(x.dtype)
     inside = batch >= FEW and w_ih.nbytes + w_hh.nbytes <= CACHE
     blocks, most = (4, 32) if inside else (2, 64)  # the more rows, the less often weights come from beyond the cache

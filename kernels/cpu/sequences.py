@@ -178,6 +178,7 @@ def backward(block, worker, plan, x, gates, h, kept, running, gy, gy_step, gy_ro
     kind, size, features, width, stride, lanes = plan.kind, plan.size, plan.features, plan.width, plan.stride, plan.lanes
     needs_x, needs_h, needs_w = needs
     fresh, wide, apart = np.bool_(False), width + plan.shift, plan.together * WIDEST * lanes
+    more: np.bool_
     first, count, more = block * plan.rows, np.int64(0), np.bool_(False)
     most = min(plan.rows, plan.batch - first)
     da, part = memory[worker if plan.inside else 0], parts[block]

@@ -22,6 +22,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+from numpy.typing import DTypeLike
 
 from ..memory import aligned as aligned  # beside the vectors that want it
 
@@ -53,7 +54,7 @@ def inlined(function: Callable) -> Callable:
     return njit(nogil=True, error_model="numpy", fastmath=LOOSE, inline="always")(function)
 
 
-def lanes(dtype: np.dtype) -> int:
+def lanes(dtype: DTypeLike) -> int:
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
@@ -195,7 +196,7 @@ class Code:
         self.b.position_at_end(end)
         return results
 
-    def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], None]) -> None:
+    def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], object]) -> None:
         """body(offset, mask) for every vector of `count` elements; the mask may be None but for a last, partial one."""
         if MASKS_ARE_FREE:  # half the code to compile
             vectors = self.b.udiv(self.b.add(count, I64(self.lanes - 1)), I64(self.lanes))

@@ -25,10 +25,10 @@ MOST_PARTIAL_BYTES = 1 << 25
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
-    gw, r = np.zeros(spec.weight_shape, x.dtype), taps_of(spec)
+    gw, r = np.zeros(spec.weight_shape, x.dtype), taps_of(spec) or 0
     x, g, gather = operand(x), operand(g), tiles(spec, m, False)
     channels, outputs, points = spec.in_channels, spec.out_channels, (m + r - 1) ** 2
-    count, depth, width = len(x) * gather.count, len(gather.taps) * channels, padded_lanes(outputs, x.dtype)
+    count, depth, width = len(x) * gather.per_phase, len(gather.taps) * channels, padded_lanes(outputs, x.dtype)
     if not count * depth * outputs:
         return gw
     size, across = -(-channels // -(-channels // MOST_CHANNELS)), -(-width // -(-width // MOST_OUTPUTS))
