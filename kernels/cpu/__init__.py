@@ -12,7 +12,7 @@ if numba.config.DISABLE_JIT:
     raise ModuleNotFoundError("the kernels need Numba's compiler, which NUMBA_DISABLE_JIT turns off", name="numba")
 
 from .. import im2col
-from ..arrays import Array
+from ..arrays import Array, channels_first
 from ..epilogue import finish, pool_2x2, unpool_2x2
 from ..spec import ConvSpec, PoolSpec
 from . import conv_dense, conv_direct, conv_pointwise, conv_winograd, pool, winograd_weight
@@ -54,7 +54,7 @@ def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, 
     if y.size:
         module, options = _algorithm("conv", len(x), spec, x.dtype)
         module.conv_pool(x, w, y, Epilogue.of(bias, slope, spec.out_channels, x.dtype, argmax), spec=spec, **options)
-    return np.moveaxis(y, -1, 1), np.moveaxis(argmax, -1, 1)
+    return channels_first(y), channels_first(argmax)
 
 
 def unpool(
@@ -63,7 +63,7 @@ def unpool(
     if not supports(g, y) or spec.rank != 2:
         return unpool_2x2(g, y, argmax, spec, slope, bias)
     gx, gb = epilogues.unpool(operand(g), operand(y), operand(argmax), (spec.output[0], spec.output[1]), slope, bias)
-    return np.moveaxis(gx, -1, 1), gb
+    return channels_first(gx), gb
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:

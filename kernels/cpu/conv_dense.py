@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from ..arrays import channels_first
 from ..epilogue import finish
 from ..spec import ConvSpec
 from .epilogue import Epilogue
@@ -28,7 +29,7 @@ def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec
 
 
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
-    gx = np.moveaxis(result_like(g, spec.input_shape(len(g))), -1, 1)
+    gx = channels_first(result_like(g, spec.input_shape(len(g))))
     gx[...] = matmul(_matrix(g), _matrix(w)).reshape(gx.shape)
     return gx if epilogue is None else finish(gx, epilogue.bias, float(epilogue.slope))
 

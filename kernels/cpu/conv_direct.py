@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from ..arrays import channels_first
 from ..epilogue import finish
 from ..spec import ConvSpec
 from .conv_depthwise import correlate_runs, gather_runs, is_depthwise
@@ -33,7 +34,7 @@ def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec
     if conv_few(x, filters, y, spec, False):
         return _finished(y, epilogue)
     _gather(x, filters, y, forward(spec), epilogue)
-    return np.moveaxis(y, -1, 1)
+    return channels_first(y)
 
 
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
@@ -54,11 +55,11 @@ def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *
     for phase in phases:
         _gather(g, filters, gx, phase, Epilogue.none(gx) if gaps else epilogue, packed, begin)
         begin += len(phase.taps) if together else 0
-    return _finished(gx, epilogue) if gaps else np.moveaxis(gx, -1, 1)
+    return _finished(gx, epilogue) if gaps else channels_first(gx)
 
 
 def _finished(y: np.ndarray, epilogue: Epilogue) -> np.ndarray:
-    y = np.moveaxis(y, -1, 1)
+    y = channels_first(y)
     return finish(y, epilogue.bias, float(epilogue.slope)) if epilogue.active else y
 
 

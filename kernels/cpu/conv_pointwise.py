@@ -9,6 +9,7 @@ from math import prod
 
 import numpy as np
 
+from ..arrays import channels_first
 from ..spec import ConvSpec
 from .epilogue import Epilogue
 from .launch import operand
@@ -51,4 +52,4 @@ def _matrix(w: np.ndarray) -> np.ndarray:
 
 
 def _images(y: np.ndarray, count: int, size: tuple[int, ...]) -> np.ndarray:
-    return np.moveaxis(y.reshape(count, *size, y.shape[1]), -1, 1)
+    return channels_first(y.reshape(count, *size, y.shape[1]))

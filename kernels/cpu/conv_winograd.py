@@ -16,6 +16,7 @@ from math import prod
 
 import numpy as np
 
+from ..arrays import channels_first
 from ..spec import ConvSpec
 from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import RATE
@@ -37,14 +38,14 @@ MANY = 16  # blocks, of which it does not matter whether they are even
 def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
     y = result_like(x, spec.output_shape(len(x)))
     _convolve(operand(x), Filters.of(w, spec), y, tiles(spec, m, False), m, taps_of(spec), epilogue or Epilogue.none(y))
-    return np.moveaxis(y, -1, 1)
+    return channels_first(y)
 
 
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
     gx = result_like(g, spec.input_shape(len(g)))
     filters = Filters.of(w, spec).swapped()
     _convolve(operand(g), filters, gx, tiles(spec, m, True), m, taps_of(spec), epilogue or Epilogue.none(gx))
-    return np.moveaxis(gx, -1, 1)
+    return channels_first(gx)
 
 
 def conv_pool(x: np.ndarray, w: np.ndarray, y: np.ndarray, epilogue: Epilogue, *, spec: ConvSpec, m: int = 4) -> None:

@@ -21,6 +21,7 @@ from numba import njit
 from numba.core.caching import FunctionCache
 from numba.np.ufunc import parallel as _layer
 
+from ..arrays import LAST
 from .parallel import parallel_for
 from .simd import LOOSE, SOURCES, aligned, kernel
 
@@ -105,7 +106,8 @@ def operand(x: np.ndarray) -> np.ndarray:
 
     Writeable because Numba would compile anew for a read-only array.
     """
-    return np.require(np.moveaxis(x, 1, -1), requirements=["C", "A", "W"])
+    last = x.transpose(LAST[x.ndim])
+    return last if last.flags.carray else np.require(last, requirements=["C", "A", "W"])
 
 
 def result_like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

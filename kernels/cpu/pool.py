@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from ..arrays import channels_first
 from ..spec import PoolSpec
 from .channel_tiles import max_tile, mean_tile, share_tile
 from .geometry import divisors, windows
@@ -24,7 +25,7 @@ def max_pool(x: np.ndarray, *, spec: PoolSpec) -> tuple[np.ndarray, np.ndarray]:
     if y.size:
         flat = x.reshape(-1), y.reshape(-1), indices.reshape(-1)
         _max(len(x) * len(table.rows), *flat, table.rows, table.cols, *_sizes(x), nanoseconds=x.size)
-    return np.moveaxis(y, -1, 1), np.moveaxis(indices, -1, 1)
+    return channels_first(y), channels_first(indices)
 
 
 def gather(x: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:  # noqa: ARG001 (one signature for all)
@@ -33,7 +34,7 @@ def gather(x: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
     if y.size:
         flat = x.reshape(-1), indices.reshape(-1), y.reshape(-1)
         _take(len(x), *flat, *_sizes(x), prod(indices.shape[1:-1]), nanoseconds=y.size)
-    return np.moveaxis(y, -1, 1)
+    return channels_first(y)
 
 
 def scatter(g: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
@@ -49,7 +50,7 @@ def scatter(g: np.ndarray, indices: np.ndarray, *, spec: PoolSpec) -> np.ndarray
         chunk = _chunk(g)
         items = len(g) * -(-g.shape[-1] // chunk)
         _put(items, *flat, *_sizes(gx), prod(g.shape[1:-1]), chunk, nanoseconds=gx.size)
-    return np.moveaxis(gx, -1, 1)
+    return channels_first(gx)
 
 
 def avg_pool(x: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
@@ -59,7 +60,7 @@ def avg_pool(x: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
         divisor = divisors(spec).astype(x.dtype)
         flat = x.reshape(-1), y.reshape(-1)
         _mean(len(x) * len(table.rows), *flat, table.rows, table.cols, divisor, *_sizes(x), nanoseconds=x.size)
-    return np.moveaxis(y, -1, 1)
+    return channels_first(y)
 
 
 def avg_pool_input(g: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
@@ -71,7 +72,7 @@ def avg_pool_input(g: np.ndarray, *, spec: PoolSpec) -> np.ndarray:
         items = len(g) * -(-g.shape[-1] // chunk)
         tile = _windows_tile(spec)
         _spread(items, *flat, table.rows, table.cols, divisor, *_sizes(gx), chunk, tile, nanoseconds=gx.size)
-    return np.moveaxis(gx, -1, 1)
+    return channels_first(gx)
 
 
 def _sizes(x: np.ndarray) -> tuple[int, int]:
