@@ -12,9 +12,9 @@ from . import exact, lowprecision
 from .examine import Examination
 from .hints import hint
 from .locate import locate as find_elements
-from .numeric import Array
 from .problem import BudgetError, Problem, prepare
 from .report import Curve, Finding, Report, Verdict, judge
+from .vectors import Array
 
 BUDGET = 20_000
 
@@ -83,14 +83,16 @@ def _check(
         exam, findings = _off_the_extremum(exam, findings, notes, rng, options)
     if locate:
         findings = _located(exam, findings)
-    steady = judge(findings) is not Verdict.NONDETERMINISTIC
+    steady, excess = judge(findings) is not Verdict.NONDETERMINISTIC, exam.excess
     if steady and own is not problem:
         problem.evaluations += own.evaluations
         problem.writes += [w for w in own.writes if w not in problem.writes]
         if judge(findings) is not Verdict.WRONG:
-            findings += lowprecision.compare(problem, own, xs, names, rng)
+            found, narrow = lowprecision.compare(problem, own, xs, names, rng)
+            findings, excess = findings + found, max(excess, narrow)
     if steady and judge(findings) is not Verdict.WRONG:
-        findings += exact.layout_free(exam.problem, exam.xs, exam.y, exam.us[0], exam.sigma, exam.cond, names)
+        roundoff = [exam.cond.rows(i)[0] for i in range(len(xs))]
+        findings += exact.layout_free(exam.problem, exam.xs, exam.y, exam.us[0], exam.sigma, roundoff, names)
     findings += [
         Finding(Verdict.SIDE_EFFECT, what, i, name=None if i is None else names[i], hint="work on a copy")
         for what, i in problem.writes
@@ -100,7 +102,7 @@ def _check(
         f.order = order
     return Report(
         judge(findings), findings, problem.evaluations, _curve(exam, findings), exam.resolution, seed, notes + exam.notes,
-        name, order,
+        name, order, excess,
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .numeric import Array
 from .problem import Problem
 from .report import Finding, Verdict
+from .vectors import Array
 
 
 def position(i: int, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+
+from .vectors import Array, norm
 
 RATIO = 4.0
 COLUMNS = 5  # more extrapolations would only amplify the noise
 
-Array = np.ndarray
 Line = Callable[[float], Array]  # t -> f(x + t·v), all outputs in one vector
-
-
-def norm(a: Array, axis: int | None = None) -> Any:
-    """The Euclidean norm, safe from overflow at 1e300 and underflow at 1e-300."""
-    top = np.max(np.abs(a), axis=axis, keepdims=True, initial=0.0)
-    unit = np.where((top > 0) & np.isfinite(top), top, 1.0)
-    total = np.sqrt(np.sum((a / unit) ** 2, axis=axis)) * np.squeeze(unit, axis)
-    return float(total) if axis is None else total
 
 
 def level(squares: Array, count: int, magnitude: Array) -> Array:
@@ -118,6 +110,15 @@ class Derivative:
             if np.mean(noise > 2 * sigma) < 0.01:
                 break
             self.refine(np.maximum(sigma, noise))
+
+    @property
+    def restless(self) -> Array:
+        """Outputs that change as much in the smallest steps as in the largest, by more than roundoff and not by a jump: their
+        slope, if there is one, lies below the steps."""
+        responses = [np.abs(d) * h for h, d in zip(self.steps, self.differences)]
+        least = np.minimum(*responses[-2:]) if len(responses) > 1 else np.zeros_like(self._y)
+        most = np.max(responses, axis=0)
+        return (least > 0.01 * most) & (least > 1e3 * np.finfo(float).eps * self.magnitude) & ~self.broken
 
     def _sample(self, h: float) -> Array:
         plus, minus = self._line(h), self._line(-h)

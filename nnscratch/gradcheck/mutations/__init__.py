@@ -12,6 +12,7 @@ Faults of order 2 leave every first derivative right: only a check of the second
 """
 
 from .algebra import ARITHMETIC, INDEXING, LINALG, REDUCTION
+from .blocks import FUSED
 from .catalogue import Mutation, attributed, caught, check_sound
 from .norms import NORM
 from .sequences import LOSS, RECURRENT
@@ -20,6 +21,7 @@ from .windows import CONV, POOL, TRANSPOSED_CONV
 FAMILIES: dict[str, list[Mutation]] = {
     "convolution": CONV,
     "transposed convolution": TRANSPOSED_CONV,
+    "fused convolution": FUSED,
     "pooling": POOL,
     "normalisation": NORM,
     "recurrent": RECURRENT,
