@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import nnscratch as nns
+from nnscratch.autograd.fusion import Fused
 from nnscratch.gradcheck import Verdict, mutations
+from nnscratch.gradcheck.audit import primitives
 from nnscratch.gradcheck.mutations import FAMILIES, MUTATIONS, attributed, caught, check_sound
 from nnscratch.gradcheck.mutations.inject import DISTORTIONS, in_backward, in_definition, in_vjp
 
@@ -60,6 +62,13 @@ def test_catalogue_is_complete():
     names = [m.name for m in MUTATIONS]
     assert [kind for kind in kinds if not any(kind.replace("_", " ") in name for name in names)] == []
     assert all(any(m.order == 2 for m in family) for family in FAMILIES.values())
+
+
+def test_every_fused_op_has_faults_of_both_orders():
+    fused = {op.primitive.name for op in primitives().values() if isinstance(op.primitive, Fused)}
+    assert {"conv_block", "conv_transpose_block", "lstm_sequence"} <= fused
+    for order in (1, 2):
+        assert fused - {name for m in MUTATIONS if m.order == order for name in m.blame} == set(), f"order {order}"
 
 
 def test_the_library_is_whole_again_after_a_fault():
