@@ -57,14 +57,19 @@ class Examination(Measurement):
             self._inconclusive(i, mine, best)
 
     def _staircase(self, i: int, mine: list[Test]) -> bool:
-        """A zero gradient of a function that answers tiny steps with nothing, though its slope in larger ones should show."""
+        """A zero gradient of a function that answers tiny steps with nothing, though its slope in larger ones should show; or, on
+        the edge of a stair, with as much as it answers a step 8 times as large."""
         suspects = [t for t in mine if t.excess.max() > 1]
         if np.any(self.gs[i]) or not suspects or self.precision.eps > 1e-15:
             return False
         for t in suspects[:2]:
-            tiny = 1e-11
-            due = self.alive & (np.abs(t.derivative.value) * tiny > 10 * self.precision.eps * np.abs(self.y))
-            if not due.any() or np.mean((self.problem.line(self.xs, i, t.v)(tiny) != self.y)[due]) > 0.1:
+            noise, slope = 10 * self.precision.eps * np.abs(self.y), np.abs(t.derivative.value)
+            due = self.alive & (slope > 0)
+            tiny = 2 * np.median(noise[due] / slope[due]) if due.any() else 0.0
+            due &= slope * tiny > noise
+            line = self.problem.line(self.xs, i, t.v)
+            near, far = (np.abs(line(tiny * wider) - self.y) for wider in (1, 8))
+            if not due.any() or np.mean((far > 4 * near)[due]) > 0.1:
                 return False
         message = "the function is constant in small steps and the gradient is zero; in larger steps it has a slope"
         self.findings.append(Finding(Verdict.VACUOUS, message, i, name=self.names[i]))
@@ -103,7 +108,7 @@ class Examination(Measurement):
             size, bound = _rms(mine[0].numeric), _rms(mine[0].bound)
             message = f"the derivative ({size:.3g}) lies under the noise of its numeric value ({bound:.3g})"
             self.findings.append(Finding(Verdict.VACUOUS, message, i, numeric=size, bound=bound, name=name))
-        elif resolution > 0.05 or (resolution > 10 * self.precision.floor and noise > 1e3 * self.precision.eps):
+        elif resolution > 0.05 or (resolution > max(1e-7, 10 * self.precision.floor) and noise > 1e3 * self.precision.eps):
             message = f"agrees to {resolution:.1g} only: the function's noise is {noise:.1g} of its value"
             hint = "is a part of it computed in float32?" if self.precision.eps < 1e-15 and 1e-10 < noise < 1e-5 else None
             self.findings.append(Finding(Verdict.NOISE_LIMITED, message, i, bound=_rms(mine[0].bound), hint=hint, name=name))

@@ -29,10 +29,15 @@ def level(squares: Array, count: int, magnitude: Array) -> Array:
 
 
 class Table:
-    """A Richardson table over the steps given to it so far, with the best entry of every output."""
+    """A Richardson table over the steps given to it so far, with the best entry of every output.
 
-    def __init__(self, sigma: Array):
+    `since`: for each output, the first step that counts.
+    """
+
+    def __init__(self, sigma: Array, since: Array | int = 0):
         self.sigma = sigma  # the noise of each output
+        self.since = since
+        self._count = 0
         self.value = np.zeros_like(sigma)
         self.truncation = np.full_like(sigma, np.inf)
         self.step = np.full_like(sigma, 1.0)
@@ -57,14 +62,14 @@ class Table:
             gaps.append(gap)
             if j > 1:  # two neighbours can agree by luck, three hardly
                 gap = np.maximum(gap, 0.05 * before[j - 1])
-            total = gap + noise
+            total = np.where(self._count - max(j, 1) >= self.since, gap + noise, np.inf)
             better = total < self._total
             if better.any():
                 np.copyto(self.value, entry, where=better)
                 np.copyto(self.truncation, gap, where=better)
                 np.copyto(self.step, h, where=better)
                 np.copyto(self._total, total, where=better)
-        self._row, self._gaps = row, gaps
+        self._row, self._gaps, self._count = row, gaps, self._count + 1
 
     @property
     def error(self) -> Array:
@@ -111,14 +116,30 @@ class Derivative:
                 break
             self.refine(np.maximum(sigma, noise))
 
+    def _responses(self) -> list[Array]:
+        """How far the outputs move in each step."""
+        return [np.abs(d) * h for h, d in zip(self.steps, self.differences)]
+
     @property
     def restless(self) -> Array:
         """Outputs that change as much in the smallest steps as in the largest, by more than roundoff and not by a jump: their
         slope, if there is one, lies below the steps."""
-        responses = [np.abs(d) * h for h, d in zip(self.steps, self.differences)]
+        responses = self._responses()
         least = np.minimum(*responses[-2:]) if len(responses) > 1 else np.zeros_like(self._y)
         most = np.max(responses, axis=0)
         return (least > 0.01 * most) & (least > 1e3 * np.finfo(float).eps * self.magnitude) & ~self.broken
+
+    def _resolved_since(self) -> Array:
+        """The first step that an output responds to less than to those before. While a step four times smaller moves it as far,
+        it saturates or oscillates between the two, and their differences, small as they are, tell nothing of its slope."""
+        since = np.zeros(self._y.shape, int)
+        most = np.zeros_like(self._y)
+        responses = self._responses()[: self._rungs]
+        for k, (now, smaller) in enumerate(itertools.pairwise(responses)):
+            np.fmax(most, now, out=most)
+            since[(smaller > 0.3 * most) & (smaller > 1e-4 * self.magnitude)] = k + 1
+        since[since > len(responses) - 3] = 0  # never: noise, or a jump
+        return since
 
     def _sample(self, h: float) -> Array:
         plus, minus = self._line(h), self._line(-h)
@@ -134,7 +155,7 @@ class Derivative:
 
     def refine(self, sigma: Array) -> None:
         """Choose the best entries again, knowing the noise of each output."""
-        table = Table(sigma)
+        table = Table(sigma, self._resolved_since())
         for h, d in zip(self.steps[: self._rungs], self.differences):
             table.add(h, d)
         self.value, self.truncation, self.roundoff = table.value, table.truncation, sigma / table.step

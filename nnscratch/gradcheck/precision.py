@@ -29,7 +29,7 @@ class Precision:
     def with_gradient(self, dtype: Any) -> Precision:
         """The same oracle for a gradient of this dtype."""
         own = float(np.finfo(dtype).eps)
-        return replace(self, floor=max(1e-8, 80 * own), own=own)
+        return replace(self, floor=max(1e-9, 80 * own), own=own)
 
     def ladder(self, start: float, deep: bool) -> tuple[list[float], list[float]]:
         """Steps start, start/4, ... to the smallest; and, for a ladder cut short, small steps that show noise and kinks."""
