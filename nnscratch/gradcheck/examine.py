@@ -19,7 +19,8 @@ class Examination(Measurement):
             for i in self.active:
                 self._not_finite(i)
             self._judge()
-            for _ in range(8 if self.findings else 1):  # what is random now and then has had its chance to look like a fault
+            doubtful = self.findings or any(t.derivative.erratic for t in self.tests)
+            for _ in range(24 if doubtful else 1):  # what is random now and then may look like a fault, or like none
                 if not self.repeats(self.y, self.problem.vector(self.problem.call(self.xs)), "forward"):
                     break
         return self
@@ -118,7 +119,7 @@ class Examination(Measurement):
         if any(t.excess.max() > 1 for t in mine) and self.doubt():
             mine = [self.compare(t) for t in mine]
         suspects = sorted((t for t in mine if t.excess.max() > 1), key=lambda t: -t.excess.max())
-        for t in suspects[:3]:
+        for t in suspects[:8]:
             c = t.worst
             off = abs(t.analytic[c] - t.numeric[c])
             confirmed, inside = True, off <= t.bound[c] + t.slack[c]

@@ -129,6 +129,13 @@ class Derivative:
         most = np.max(responses, axis=0)
         return (least > 0.01 * most) & (least > 1e3 * np.finfo(float).eps * self.magnitude) & ~self.broken
 
+    @property
+    def erratic(self) -> bool:
+        """Whether the curvature of some step is far larger than that of a step four times as large: chance, as like as not."""
+        bends = [gap * h for h, gap in zip(self.steps, self.gaps)]
+        least = 1e3 * np.finfo(float).eps * norm(self._y)
+        return any(later > max(10 * earlier, least) for earlier, later in itertools.pairwise(bends))
+
     def _resolved_since(self) -> Array:
         """The first step that an output responds to less than to those before. While a step four times smaller moves it as far,
         it saturates or oscillates between the two, and their differences, small as they are, tell nothing of its slope."""
