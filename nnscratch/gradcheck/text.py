@@ -53,7 +53,8 @@ def headline(report: Report) -> str:
         text += f", {f.where}"
     if f.op:
         text += f", op {f.op}"
-    return _cut(f"{text}: {f.hint or f.message}")
+    plain = f.verdict is Verdict.WRONG and f.index is not None and f.ratio is not None and math.isfinite(f.ratio)
+    return _cut(f"{text}: {f.hint or (f'{number(f.ratio, 6)} times what it should be' if plain else f.message)}")
 
 
 def _cut(text: str) -> str:
