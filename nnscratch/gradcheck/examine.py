@@ -133,8 +133,8 @@ class Examination(Measurement):
                     t.bound = np.maximum(t.bound, 2 * np.abs(other.numeric - t.numeric))
                     break
             if confirmed and self.subgradient and np.any(t.derivative.gap):
-                low, high = self._nearby(t, c)
-                inside |= bool(low - t.bound[c] <= t.analytic[c] <= high + t.bound[c])
+                low, high, error = self._nearby(t, c)
+                inside |= bool(low - error - t.bound[c] <= t.analytic[c] <= high + error + t.bound[c])
             if confirmed and not inside:
                 kink = self.singular and bool(np.any(t.derivative.gap)) and not self.subgradient
                 self.refuted[i] = t
@@ -147,16 +147,19 @@ class Examination(Measurement):
                 return True
         return False
 
-    def _nearby(self, t: Test, c: int) -> tuple[float, float]:
-        """The least and the largest derivative along t.v close to a kink, on all its sides: what lies between is a subgradient.
-        Of three equal elements that are sorted, that of the middle one is none of the two one-sided derivatives."""
-        slopes = []
+    def _nearby(self, t: Test, c: int) -> tuple[float, float, float]:
+        """The least and the largest derivative along t.v close to a kink, on all its sides, and their roundoff.
+
+        What lies between is a subgradient. Of three equal elements that are sorted, that of the middle one is neither of the two
+        one-sided derivatives.
+        """
+        slopes, step = [], 1e-6
         for _ in range(24):
             xs = list(self.xs)
             xs[t.input] = xs[t.input] + 1e-3 * self.scale(t.input) * self.rng.uniform(-1, 1, xs[t.input].shape)
             line = self.problem.line(xs, t.input, t.v)
-            slopes.append(float(np.nansum(self.us[c] * (line(1e-6) - line(-1e-6))) / 2e-6))
-        return min(slopes), max(slopes)
+            slopes.append(float(np.nansum(self.us[c] * (line(step) - line(-step))) / (2 * step)))
+        return min(slopes), max(slopes), 5 * norm(self.us[c] * self.sigma) / step
 
     def _push_refuted(self, i: int, mine: list[Test]) -> bool:
         """Forward mode: J v against the numeric J v, and <u, J v> against <J'u, v>, which needs no step."""

@@ -271,7 +271,7 @@ class Measurement:
             4 * weighted(us, d.truncation)
             + 5 * weighted(us, d.roundoff)
             + 8 * norm(self.cond.rows(t.input) * v, axis=1)
-            + self.precision.floor * norm(gv, axis=1)
+            + (self.precision.sharp if d.stepless else self.precision.floor) * norm(gv, axis=1)
         )
         t.slack = 0.5 * np.abs(us) @ d.gap
         t.excess = np.abs(t.analytic - t.numeric) / np.where(t.bound > 0, t.bound, np.finfo(float).tiny)

@@ -91,6 +91,7 @@ class Derivative:
         self.gaps: list[float] = []
         self._line, self._y = line, y
         self._evens: list[Array] = []  # (f(h) - 2 f(0) + f(-h)) / h at the two smallest steps
+        self._finest: list[Array] = []  # and, once asked for, at smaller ones still
         self._exact: tuple[Array, Array] | None = None
         self.moved = np.zeros(y.shape, bool)  # whether the output changed at all
         self.magnitude = np.abs(y)
@@ -128,6 +129,17 @@ class Derivative:
         least = np.minimum(*responses[-2:]) if len(responses) > 1 else np.zeros_like(self._y)
         most = np.max(responses, axis=0)
         return (least > 0.01 * most) & (least > 1e3 * np.finfo(float).eps * self.magnitude) & ~self.broken
+
+    @property
+    def stepless(self) -> bool:
+        """Whether the difference is the same at any step, but for roundoff: the outputs are linear along v, or quadratic.
+
+        Such are the linear and multilinear functions in each argument: this is their adjoint identity, <g, v> = <u, f(v)>."""
+        if len(self.differences) < 3:
+            return False
+        first, *others = self.differences[:3]
+        size = 32 * np.finfo(float).eps * (np.abs(self._y) + np.abs(first) * self.steps[0])
+        return all(bool(np.all(np.abs(d - first) <= size / h)) for h, d in zip(self.steps[1:], others))
 
     @property
     def erratic(self) -> bool:
@@ -225,11 +237,30 @@ class Derivative:
             return np.zeros_like(self.value), np.isinf(self.truncation)
         (h0, h1), (e0, e1) = self.steps[-2:], [np.abs(e) for e in self._evens]
         d0, d1 = [np.abs(d) for d in self.differences[-2:]]
-        steady = (e1 > 0.5 * e0) & (e1 < 2 * e0)
-        flat = steady & (e1 * h1 > 12 * sigma) & (e1 > 1e-5 * np.abs(self.value))
+        flat = _alike(*self._evens) & (e1 * h1 > 12 * sigma) & (e1 > 1e-5 * np.abs(self.value))
+        flat &= self._stays(flat, h1, self._evens[1])
         gap = np.where(flat, np.maximum(e0, e1) + np.abs(e0 - e1) + 6 * sigma / h1, 0.0)
         # Noise can be no jump: neither what is small beside the response to a large step, nor beside the roundoff.
         small = np.maximum(1e-3 * np.abs(self.differences[0] * self.steps[0]), 12 * sigma)
         jump = (d1 * h1 > small) & (np.abs(d1 * h1 - d0 * h0) < 0.05 * d1 * h1)
         jump |= (e1 * h1 > small) & (np.abs(e1 * h1 - e0 * h0) < 0.05 * e1 * h1)
         return gap, jump | ~np.isfinite(self.truncation)
+
+    def _stays(self, flat: Array, h: float, gap: Array) -> Array:
+        """Which one-sided gaps, of those that could be roundoff of the larger outputs' size, stay at still smaller steps.
+
+        Of many outputs some small one always has a rounding error that shrinks, by chance, as a kink's part would: x (1 + tanh x)
+        is small at -3 and rounded like 3. It does not go on shrinking, on the same side."""
+        doubtful = flat & (np.abs(gap) * h < 256 * np.finfo(float).eps * np.max(self.magnitude, initial=0.0))
+        if not doubtful.any():
+            return np.ones_like(flat)
+        if not self._finest:
+            for smaller in (h / RATIO**k for k in range(1, 5)):
+                even = (self._line(smaller) - self._y) + (self._line(-smaller) - self._y)
+                self._finest.append(even / smaller)
+        return ~doubtful | np.all([_alike(gap, e) for e in self._finest], axis=0)
+
+
+def _alike(a: Array, b: Array) -> Array:
+    """Of one sign, and less than twice as large as each other."""
+    return (np.sign(a) * np.sign(b) > 0) & (np.abs(a) < 2 * np.abs(b)) & (np.abs(b) < 2 * np.abs(a))

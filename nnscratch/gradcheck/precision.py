@@ -19,6 +19,7 @@ class Precision:
     target: float
     floor: float
     own: float  # the eps of the gradient under test
+    sharp: float = 0.0  # the floor where no step has any truncation error
 
     @classmethod
     def of(cls, oracle: Any, analytic: Any) -> Precision:
@@ -29,7 +30,7 @@ class Precision:
     def with_gradient(self, dtype: Any) -> Precision:
         """The same oracle for a gradient of this dtype."""
         own = float(np.finfo(dtype).eps)
-        return replace(self, floor=max(1e-9, 80 * own), own=own)
+        return replace(self, floor=max(1e-9, 80 * own), own=own, sharp=max(1e-12, 80 * own))
 
     def ladder(self, start: float, deep: bool) -> tuple[list[float], list[float]]:
         """Steps start, start/4, ... to the smallest; and, for a ladder cut short, small steps that show noise and kinks."""

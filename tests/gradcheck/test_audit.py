@@ -203,26 +203,49 @@ def test_float32_is_checked_against_float64():
 # ------------------------------------------------------------------------------------------------- what training runs
 
 TRAINING = FAMILIES["training"]
-COMPILED = [e for e in TRAINING if any(word in e.label.lower() for word in ("conv", "max_pool")) and "groups" not in e.label]
+PICKED = [e for e in TRAINING if any(word in e.label.lower() for word in ("conv", "pool"))]
 SPOTS = ("conv2d(2x16", "ops.conv_block", "linear", "nn.LSTM")  # checked for faults in every run; the others on request
+needs_numba = pytest.mark.skipif("cpu" not in kernels.available(), reason="the compiled kernels need Numba")
 
 
-@pytest.mark.skipif("cpu" not in kernels.available(), reason="the compiled kernels need Numba")
-@pytest.mark.parametrize("entry", COMPILED, ids=lambda e: e.label)
+def once(entry):
+    """An entry and its gradient, run as training runs them."""
+    sample = entry.draw()
+    xs = [nns.tensor(x, requires_grad=True) for x in sample.inputs]
+    nns.grad([y.sum() for y in sample.function(*xs) if y.requires_grad], xs)
+    assert all(x.dtype == np.float32 for x in xs)
+
+
+@needs_numba
+@pytest.mark.parametrize("entry", PICKED, ids=lambda e: e.label)
 def test_training_runs_on_the_compiled_kernels(entry, monkeypatch):
-    pick, picked = kernels._pick, []
+    pick, picked = kernels.pick, []
 
     def watched(function, array, spec):
         picked.append(pick(function, array, spec))
         return picked[-1]
 
-    monkeypatch.setattr(kernels, "_pick", watched)
-    sample = entry.draw()
-    xs = [nns.tensor(x, requires_grad=True) for x in sample.inputs]
-    nns.grad([y.sum() for y in sample.function(*xs) if y.requires_grad], xs)
-    assert all(x.dtype == np.float32 for x in xs)
+    monkeypatch.setattr(kernels, "pick", watched)
+    once(entry)
     ran = [(f.__name__, f.__module__) for f in picked if f.__name__ != "scatter"]  # of fewer elements than the pool's input
     assert ran and {module for _, module in ran} == {"nnscratch.kernels.cpu"}, ran
+
+
+@needs_numba
+@pytest.mark.parametrize("entry", [e for e in TRAINING if e not in PICKED], ids=lambda e: e.label)
+def test_training_runs_on_the_kernels_for_large_arrays(entry, monkeypatch):
+    """A module of nnscratch.kernels.cpu is asked for, which only happens where it computes."""
+    part, parts = kernels.compiled.part, []
+
+    def watched(name, must=False):
+        parts.append(name)
+        return part(name, must)
+
+    for module in vars(kernels).values():
+        if getattr(module, "part", None) is part:
+            monkeypatch.setattr(module, "part", watched)
+    once(entry)
+    assert parts
 
 
 @nns.primitive

@@ -47,15 +47,20 @@ def public_names() -> dict[str, Any]:
 
 @cache
 def primitives() -> dict[str, Any]:
-    """Every op with derivatives of its own that nnscratch.ops and nnscratch.nn define, fused ones too, by "<module>.<name>"."""
-    found: dict[str, Any] = {}
+    """Every op with derivatives of its own that nnscratch.ops and nnscratch.nn define, fused ones too, by "<module>.<name>".
+
+    "<module>.<name>.fused" is the op that takes a function's large arrays.
+    """
+    found: dict[int, tuple[str, Any]] = {}  # by the op's record, so that a second name is not a second op
     for package in (ops, nn):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            place = info.name.partition(".")[2]
             for name, f in vars(importlib.import_module(info.name)).items():
-                own = isinstance(getattr(f, "primitive", None), Primitive) and f.__module__ == info.name
-                if own and f.__name__ == name:  # not a second name
-                    found[f"{info.name.partition('.')[2]}.{name}"] = f
-    return found
+                for path, op in ((f"{place}.{name}", f), (f"{place}.{name}.fused", getattr(f, "fused", None))):
+                    record = getattr(op, "primitive", None)
+                    if isinstance(record, Primitive) and (f.__module__ == info.name or path.endswith(".fused")):
+                        found.setdefault(id(record), (path, op))
+    return dict(found.values())
 
 
 def uncovered(entries: Iterable[Entry]) -> list[str]:

@@ -11,9 +11,10 @@ flipped kernel, a statistic taken for a constant. `mutation.check()` runs `gradc
 Faults of order 2 leave every first derivative right: only a check of the second derivatives can see them.
 """
 
-from .algebra import ARITHMETIC, INDEXING, LINALG, REDUCTION
+from .algebra import ARITHMETIC, INDEXING, LINALG, NOISE, REDUCTION
 from .blocks import FUSED
 from .catalogue import Mutation, attributed, caught, check_sound
+from .compiled import LARGE
 from .norms import NORM
 from .sequences import LOSS, RECURRENT
 from .windows import CONV, POOL, TRANSPOSED_CONV
@@ -26,6 +27,8 @@ FAMILIES: dict[str, list[Mutation]] = {
     "normalisation": NORM,
     "recurrent": RECURRENT,
     "losses": LOSS,
+    "large arrays": LARGE,
+    "dropout": NOISE,
     "arithmetic": ARITHMETIC,
     "reductions": REDUCTION,
     "matrix products": LINALG,

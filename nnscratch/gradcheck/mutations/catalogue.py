@@ -16,7 +16,7 @@ from .inject import DISTORTIONS, Edit, Patch, after, detached, gradient, in_back
 class Mutation:
     """A fault in the library: `patch()` injects it, `entry` is the call that shows it at `order`, `blame` the ops at fault.
 
-    `options` are those that `gradcheck` needs to see it.
+    `options` are those that `gradcheck` needs to see it. `compiled`: it lies in what runs on compiled kernels alone.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Mutation:
     blame: tuple[str, ...]
     order: int = 1
     options: tuple[tuple[str, Any], ...] = ()
+    compiled: bool = False
 
     @property
     def family(self) -> str:
