@@ -137,7 +137,7 @@ def _off_the_extremum(
 def _moved(exam: Examination, reach: float, rng: np.random.Generator, floor: float = 0.0) -> list[Array]:
     """Every element moved by a random part of its size (or of `floor` times the typical size, whichever is larger), to the side
     where the function stays finite."""
-    best, fewest = list(exam.xs), None
+    best, fewest = list(exam.xs), 1 + exam.y.size
     for side in (0, 1, -1):
         xs = list(exam.xs)
         for i in exam.active:
@@ -145,12 +145,22 @@ def _moved(exam: Examination, reach: float, rng: np.random.Generator, floor: flo
             size = np.maximum(np.where(x == 0, exam.scale(i), np.abs(x)), floor * exam.scale(i))
             size = size * reach * rng.uniform(0.5, 1.0, x.shape)
             xs[i] = (x + size * (side or rng.choice([-1.0, 1.0], x.shape))).astype(x.dtype)
-        lost = int(np.sum(~np.isfinite(exam.problem.vector(exam.problem.call(xs)))))
-        if fewest is None or lost < fewest:
+        lost = _lost(exam.problem, xs)
+        if lost < fewest:
             best, fewest = xs, lost
         if not lost:
             break
     return best
+
+
+def _lost(problem: Problem, xs: list[Array]) -> int:
+    """How many outputs are not finite at xs; more than there are, where the function raises."""
+    try:
+        return int(np.sum(~np.isfinite(problem.vector(problem.call(xs)))))
+    except BudgetError:
+        raise
+    except Exception:
+        return 1 + sum(y.size for y in problem.outputs)
 
 
 def _located(exam: Examination, findings: list[Finding]) -> list[Finding]:

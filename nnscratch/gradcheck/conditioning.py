@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .problem import BudgetError
 from .vectors import Array, magnitude, weighted
 
 if TYPE_CHECKING:
@@ -46,8 +47,10 @@ class Conditioning:
                 # all digits have cancelled, but that is small.
                 far, rest = self._moves(32 * own, chosen), [self._rest(i) for i in range(len(m.xs))]
                 near = [np.where(f < 4 * c, np.minimum(c, r), c) for f, c, r in zip(far, near, rest)]
-        except (ArithmeticError, ValueError):
-            return  # a point on the edge of the domain
+        except BudgetError:
+            raise
+        except Exception:
+            return  # a point on the edge of the domain, or a VJP that knows no other point than that of the last call
         self._seen = [np.maximum(old, new) for old, new in zip(self._seen, near)]
 
     def _tops(self, g: Array) -> Array:
