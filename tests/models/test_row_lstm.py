@@ -1,4 +1,4 @@
-"""The row LSTM: that its likelihood is one, that no pixel sees itself or what comes later, and that it writes what it believes."""
+"""The row LSTM: its likelihood is one, no pixel sees itself or what comes later, and it writes what it believes."""
 
 import itertools
 
