@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import nn
-from ..ops import cat, sigmoid, stack, tanh, zeros
+from ..ops import cat, full, sigmoid, stack, tanh, zeros
 from ..tensor import Tensor
 
 State = tuple[Tensor, Tensor]
@@ -43,10 +43,11 @@ class ConvLSTMCell(nn.Module):
 class ConvLSTM(nn.Module):
     """Layers of convolutional LSTMs over a film; from their states together, the next picture.
 
-        h¹_t = cell¹(x_t),  h²_t = cell²(h¹_t), ...;   logits of x_{t+1} = W * [h¹_t, h²_t, ...] + b
+        h¹_t = cell¹(x_t),  h²_t = cell²(h¹_t), ...;   logits of x_{t+1} = W * [h¹_t, h²_t, ...] + b + s (x_t - ½)
 
     Films (N, T, C, H, W) with values in 0..1, of any length and of any size that `patch` divides: blocks of `patch` x `patch`
-    pixels become channels before, and pixels again after, as in the paper's experiments.
+    pixels become channels before, and pixels again after, as in the paper's experiments; beyond it,
+    the last picture is added with the learned weight s, so that the states need to tell only what changes.
     """
 
     def __init__(self, channels: int = 3, hidden: Sequence[int] = (32, 32), kernel_size: int = 3, patch: int = 2):
@@ -62,6 +63,7 @@ class ConvLSTM(nn.Module):
         self.fold, self.unfold = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
         self.cells = nn.ModuleList(ConvLSTMCell(a, b, kernel_size) for a, b in zip((inner, *hidden), hidden))
         self.leave = nn.Conv2d(sum(hidden), inner, 1)
+        self.scale = nn.Parameter(full((), 6.0))
 
     def step(self, x: Tensor, states: Sequence[State] | None = None) -> tuple[Tensor, list[State]]:
         """(logits of the next picture (N, C, H, W), states) after the picture x."""
@@ -69,7 +71,7 @@ class ConvLSTM(nn.Module):
         for i, cell in enumerate(self.cells):
             after.append(cell(h, None if states is None else states[i]))
             h = after[-1][0]
-        return self.unfold(self.leave(cat([h for h, _ in after], 1))), after
+        return self.unfold(self.leave(cat([h for h, _ in after], 1))) + (x - 0.5) * self.scale, after
 
     def forward(self, film: Tensor, truncate: int | None = None) -> Tensor:
         """Logits (N, T, C, H, W): at t those of the picture t + 1.

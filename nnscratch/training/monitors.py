@@ -16,7 +16,7 @@ def rising(history: History, name: str = "train_loss", epochs: int = 3) -> str |
     values = [row[name] for row in history[-epochs - 1 :] if name in row]
     if len(values) <= epochs or any(a >= b for a, b in pairwise(values)):
         return None
-    return f"the training loss has risen for {epochs} epochs: the learning rate may be too high (--lr, --clip-norm)"
+    return f"rising loss: for {epochs} epochs the training loss has risen; the learning rate may be too high (--lr, --clip-norm)"
 
 
 def overfitting(history: History, epochs: int = 5, margin: float = 0.05) -> str | None:
@@ -31,16 +31,16 @@ def overfitting(history: History, epochs: int = 5, margin: float = 0.05) -> str 
     if len(rows) - 1 - best < epochs or not worse or last["train_loss"] >= lowest["train_loss"]:
         return None
     return (
-        f"the loss on images held out was lowest in epoch {int(lowest['epoch'])} and rises since, while the training loss still "
-        "falls: it learns its images by heart (--patience, --dropout, --weight-decay, --augment; or the best checkpoint)"
+        f"overfitting: the loss on images held out was lowest in epoch {int(lowest['epoch'])} and rises since, while that of "
+        "training still falls (--patience, --dropout, --weight-decay, --augment; or the best checkpoint)"
     )
 
 
-def collapse(active: float, latent: int, kl: float) -> str | None:
+def collapse(active: float, kl: float) -> str | None:
     """A VAE whose decoder does not listen to its code: none of the latents is active, or hardly any information is in them."""
     if active and kl >= 0.5:
         return None
     return (
-        f"posterior collapse: {int(active)} of {latent} latents are active and carry {kl:.2f} nats, so every image is decoded "
-        "alike (--annealing, --free-bits, a smaller --beta, larger images)"
+        f"posterior collapse: {int(active)} latents are active and carry {kl:.2f} nats, so every image is decoded alike "
+        "(--annealing, --free-bits, a smaller --beta, larger images)"
     )

@@ -100,7 +100,7 @@ class Session:
         train: Any
         self.test: Any
         self.run, self.task = run, task_of(config)
-        self._said: set[str] = set()  # kinds of warnings, each given once
+        self._said: set[str] = set()  # troubles that were advised on
         self.options = options = config["training"]
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
@@ -168,10 +168,10 @@ class Session:
     def _after_epoch(self, trainer: Trainer) -> None:
         with evaluation(self.model, self.ema):
             self.task.epoch_pictures(self.model, self.test, self.run.folder, trainer.epoch)
-        for kind, text in self.task.warnings(self.model, trainer.history).items():
-            if kind not in self._said:
-                self._said.add(kind)
-                trainer.progress.line(f"warning: {text}")
+        for text in self.task.advice(trainer.history, trainer.epochs):
+            if (trouble := text.partition(":")[0]) not in self._said:
+                self._said.add(trouble)
+                trainer.progress.line(f"  warning: {text}")
 
     def pictures(self) -> dict[Path, str]:
         """Draw the pictures of the run as it stands; {path: what it shows}."""

@@ -96,10 +96,12 @@ class Task(ABC):
     def epoch_pictures(self, model: Any, dataset: Dataset, folder: Path, epoch: int) -> None:  # noqa: B027
         """Pictures to draw after each epoch; none by default."""
 
-    def warnings(self, model: Any, history: Sequence[dict[str, float]]) -> dict[str, str]:  # noqa: ARG002
-        """What does not go well, in plain language, by kind of trouble: asked after each epoch, and each kind is said once."""
-        found = {"rising": monitors.rising(history), "overfitting": monitors.overfitting(history)}
-        return {kind: text for kind, text in found.items() if text}
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:  # noqa: ARG002
+        """What goes wrong, judged by the numbers of all epochs so far: sentences for a reader new to the system.
+
+        What is before the colon names the trouble, and each is said once.
+        """
+        return [text for text in (monitors.rising(history), monitors.overfitting(history)) if text]
 
     def likelihood_bound(self, model: Any, dataset: Dataset, k: int) -> tuple[float, float]:  # noqa: ARG002
         """(Negative log-likelihood in nats an image, its standard error), bounded with k samples of a latent code.

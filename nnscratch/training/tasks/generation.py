@@ -127,13 +127,10 @@ class Generation(Task):
         nats = -np.concatenate(values)
         return float(nats.mean()), float(nats.std() / np.sqrt(len(nats)))
 
-    def warnings(self, model: Any, history: Sequence[dict[str, float]]) -> dict[str, str]:
-        found = super().warnings(model, history)
-        last = history[-1]
-        text = monitors.collapse(last["test_active"], model.latent, last["test_kl"])
-        if text and len(history) >= 5:  # a code is often taken up only after some epochs
-            found["collapse"] = text
-        return found
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
+        found = super().advice(history, epochs)
+        text = monitors.collapse(history[-1]["test_active"], history[-1]["test_kl"])
+        return [*found, text] if text and len(history) >= 5 else found  # a code is often taken up only after some epochs
 
     # -------------------------------------------------------------------------------------------------------- pictures
 
