@@ -237,6 +237,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _summary(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from . import models
     from .nn import summary
     from .training.checkpoint import Run
@@ -247,6 +249,7 @@ def _summary(args: argparse.Namespace) -> int:
         _check_data(args)
         task = args.model
         shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data), bool(args.skip_bad))
+        TASKS[task]().check_sample(args.data, (np.empty(shape),))
         config = TASKS[task]().model_config(shape, classes)
     elif Path(args.model).is_dir():
         saved = saved_config(Run(args.model))

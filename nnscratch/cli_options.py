@@ -110,7 +110,7 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     train.add_argument("--batch-size", type=_count, metavar="N", help=size)
     rate = f"learning rate (default: {many['lr']:g}; {few['lr']:g} for up to {SMALL_SET} images)"
     train.add_argument("--lr", type=_positive, help=rate)
-    fall = f"how the learning rate falls over the training: {', '.join(SCHEDULES)} (default: constant)"
+    fall = f"how the learning rate falls: {', '.join(SCHEDULES)} (default: constant; plateau judges by a tenth held out)"
     train.add_argument("--schedule", choices=SCHEDULES, metavar="NAME", help=fall)
     train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
     train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")

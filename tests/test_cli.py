@@ -170,6 +170,11 @@ def test_options_of_a_system(tmp_path, capsys, monkeypatch):
         assert words in error_of(capsys)
 
 
+def test_a_plateau_is_judged_by_a_tenth_held_out(tmp_path):
+    assert train(tmp_path / "run", "--schedule", "plateau", "--quiet") == 0
+    assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
+
+
 def test_patience_holds_out_a_tenth(tmp_path):
     assert train(tmp_path / "run", "--patience", "1", "--quiet") == 0
     assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
@@ -281,6 +286,11 @@ def test_a_diverging_run_says_so(tmp_path, capsys):
 def test_summaries(tmp_path, capsys):
     assert main(["summary", "cnn"]) == 0
     assert "mult-adds:   6,047,488" in capsys.readouterr().out
+    assert main(["summary", "vae", "--data", "digits"]) == 0
+    assert main(["summary", "conv-lstm", "--data", "moving-digits"]) == 0
+    assert "ConvLSTMCell" in capsys.readouterr().out
+    assert main(["summary", "conv-lstm"]) == 1
+    assert "'mnist' does not hold films (T, C, H, W)" in error_of(capsys)
     assert main(["summary", "vae", "--data", "digits"]) == 0
     assert "((1, 1, 28, 28), (1, 20), (1, 20))" in capsys.readouterr().out, "the size that train would use"
     train(tmp_path / "run", "--quiet")

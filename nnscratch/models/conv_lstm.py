@@ -73,19 +73,23 @@ class ConvLSTM(nn.Module):
             h = after[-1][0]
         return self.unfold(self.leave(cat([h for h, _ in after], 1))) + (x - 0.5) * self.scale, after
 
-    def forward(self, film: Tensor, truncate: int | None = None) -> Tensor:
+    def forward(self, film: Tensor, truncate: int | None = None, seen: int | None = None) -> Tensor:
         """Logits (N, T, C, H, W): at t those of the picture t + 1.
 
-        With `truncate` gradients go back at most so many steps: the states are detached after every `truncate` pictures.
+        With `truncate` gradients go back at most so many steps: the states are detached after every `truncate` pictures. Of the
+        film only the first `seen` pictures are looked at; after them the model gets its own, as in `predict`.
         """
         if film.ndim != 5 or film.shape[2] != self.channels:
             raise ValueError(f"ConvLSTM: expected films (N, T, {self.channels}, H, W), got {tuple(film.shape)}")
+        if seen is not None and seen < 1:
+            raise ValueError(f"ConvLSTM: expected at least one picture to be seen, got {seen}")
         states: list[State] | None = None
-        logits = []
+        logits: list[Tensor] = []
         for t in range(film.shape[1]):
             if truncate and states and t % truncate == 0:
                 states = [(h.detach(), c.detach()) for h, c in states]
-            y, states = self.step(film[:, t], states)
+            x = film[:, t] if seen is None or t < seen else sigmoid(logits[-1])
+            y, states = self.step(x, states)
             logits.append(y)
         return stack(logits, 1)
 

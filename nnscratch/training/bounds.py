@@ -12,7 +12,7 @@ from ..tensor import Tensor, to_numpy
 
 
 def importance_bound(
-    model: Any, x: Tensor, k: int = 500, *, labels: Any = None, generator: Any = None, chunk: int = 5000
+    model: Any, x: Tensor, k: int = 500, *, labels: Any = None, generator: Any = None, chunk: int = 1000
 ) -> np.ndarray:
     """L_k = log (1/k sum_i w_i), w_i = p(x, z_i) / q(z_i | x), z_i ~ q(z | x): a lower bound on log p(x), float64 (N,).
 

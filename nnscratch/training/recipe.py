@@ -35,10 +35,6 @@ def load_data(name: str, size: int | None = None, limit: int | None = None, skip
     return parts[0], parts[1]
 
 
-def _form(sample: Any) -> str:
-    return str(tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample))
-
-
 def configure(
     task_name: str, data: dict[str, Any], given: dict[str, Any], options: dict[str, Any] | None = None
 ) -> tuple[dict[str, Any], tuple[Dataset, Dataset]]:
@@ -52,9 +48,7 @@ def configure(
         data = {**data, "size": task.sizes.get(data["name"])}
     train, test = load_data(**data)
     sample = train[0]
-    if not isinstance(sample, tuple) or np.ndim(sample[0]) != len(task.axes):
-        wanted = f"{'labelled images' if len(task.axes) == 3 else 'films'} ({', '.join(task.axes)})"
-        raise ValueError(f"data set {data['name']!r} does not hold {wanted} but samples of shape {_form(sample)}")
+    task.check_sample(data["name"], sample)
     defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
     config = {
         "task": task_name,
@@ -91,9 +85,9 @@ DELTA = 1e-5  # of the (epsilon, delta) that a private training reports
 class Session:
     """One run of a task in a run directory: `trainer.fit()`, then `pictures()`.
 
-    `config` as `configure` makes it, `data` (training set, test set) if they are loaded already. With `patience` a tenth of the
-    training images is set apart to decide when to stop. With `private_noise` the training is DP-SGD's, its epsilon at DELTA is
-    among the numbers of each epoch, and holds for the training images alone: not for those that decide when to stop.
+    `config` as `configure` makes it, `data` (training set, test set) if they are loaded already. With `patience`, or the schedule
+    'plateau', a tenth of the training images is set apart to decide when to stop or to slow down. With `private_noise` the
+    training is DP-SGD's; its epsilon at DELTA is among the numbers of each epoch, and does not cover images that are set apart.
     """
 
     def __init__(self, config: dict[str, Any], run: Run, data: Any = None, *, device: str = "cpu", quiet: bool = False):
@@ -105,7 +99,7 @@ class Session:
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
         self.validation = None
-        if options["patience"] is not None:
+        if options["patience"] is not None or options["schedule"] == "plateau":
             train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
         self.model = models.build(config["task"], config["model"]).to(device=device)
         self.ema = None if options["ema"] is None else optim.EMA(self.model, options["ema"], warmup=True)

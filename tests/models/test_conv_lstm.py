@@ -86,6 +86,15 @@ def test_prediction_feeds_back_its_pictures(film):
         longer = np.concatenate([longer, following], 1)
 
 
+def test_a_film_seen_in_part_is_continued(film):
+    model = model_for(film)
+    logits = model(film, seen=4).detach().numpy()
+    np.testing.assert_array_equal(logits[:, :4], model(film).detach().numpy()[:, :4])
+    np.testing.assert_allclose(sigmoid(logits[:, 3:]), model.predict(film[:, :4], 3).detach().numpy(), rtol=1e-9)
+    with pytest.raises(ValueError, match="at least one picture to be seen, got 0"):
+        model(film, seen=0)
+
+
 def test_rebuilding_and_wrong_films(film):
     model = model_for(film)
     again = models.build("conv-lstm", model.config).double()

@@ -72,6 +72,15 @@ class Task(ABC):
             name: option.check(name, options.get(name, option.default)) for name, option in self.options.items()
         }
 
+    def check_sample(self, data_name: str, sample: Any) -> None:
+        """Raise ValueError where a sample of the data is not of the form that the system takes."""
+        if not isinstance(sample, tuple) or np.ndim(sample[0]) != len(self.axes):
+            wanted = "labelled images" if len(self.axes) == 3 else "films"
+            form = tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample)
+            raise ValueError(
+                f"data set {data_name!r} does not hold {wanted} ({', '.join(self.axes)}) but samples of shape {form}"
+            )
+
     @abstractmethod
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
         """The arguments of the model for images of this shape. Raises ValueError for data that the system cannot use."""

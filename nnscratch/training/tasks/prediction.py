@@ -24,13 +24,14 @@ class Prediction(Task):
 
     name = "conv-lstm"
     about = "continue films of moving things, picture by picture"
-    small_set: ClassVar = {"epochs": 15, "batch_size": 16, "lr": 2e-3, "clip_norm": 1.0}
+    small_set: ClassVar = {"epochs": 8, "batch_size": 16, "lr": 2e-3, "clip_norm": 1.0}
     large_set: ClassVar = {"epochs": 5, "batch_size": 32, "lr": 1e-3, "clip_norm": 1.0}
     axes: ClassVar = ("T", "C", "H", "W")
     options: ClassVar = {
         "hidden": Option(32, "channels of each layer", least=1),
         "layers": Option(2, "layers", least=1),
         "kernel_size": Option(3, "side of the kernels, an odd number", least=1),
+        "feedback": Option(False, "in the second half of a film, give the model its own pictures to go on from"),
         "truncate": Option(0, "pictures that gradients go back at most; 0: all of them", least=0),
     }
 
@@ -52,21 +53,26 @@ class Prediction(Task):
 
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
         film = batch[0]
-        logits = model(film[:, :-1], self.chosen["truncate"] or None)
+        seen = film.shape[1] // 2 if self.chosen["feedback"] else None
+        logits = model(film[:, :-1], self.chosen["truncate"] or None, seen)
         return F.binary_cross_entropy_with_logits(logits, film[:, 1:]), {}
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
-        """Of the next picture, from the second half of each film on: cross-entropy, PSNR, and the PSNR of standing still."""
-        sums, n = np.zeros(3), 0
+        """For the second half of each film: of the next picture cross-entropy and PSNR, and the PSNR of standing still;
+        and the PSNR of all its pictures foreseen from the first half alone, `continued`."""
+        sums, n = np.zeros(4), 0
         with no_grad():
             for film in _films(dataset, device_of(model)):
                 half = film.shape[1] // 2
                 logits, after, before = model(film[:, :-1])[:, half - 1 :], film[:, half:], film[:, half - 1 : -1]
                 loss = F.binary_cross_entropy_with_logits(logits, after).item()
-                sums += np.array([loss, metrics.mse(logits.sigmoid(), after), metrics.mse(before, after)]) * len(film)
+                continued = model.predict(film[:, :half], film.shape[1] - half)
+                errors = [metrics.mse(x, after) for x in (logits.sigmoid(), before, continued)]
+                sums += np.array([loss, *errors]) * len(film)
                 n += len(film)
-        loss, error, still = sums / n
-        return {"loss": loss, "psnr": float(10 * np.log10(1 / error)), "still_psnr": float(10 * np.log10(1 / max(still, 1e-12)))}
+        loss, *errors = (sums / n).tolist()
+        psnr, still, continued_psnr = (float(10 * np.log10(1 / max(error, 1e-12))) for error in errors)
+        return {"loss": loss, "psnr": psnr, "still_psnr": still, "continued_psnr": continued_psnr}
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Films of which the model saw the first half and made up the second, as an animation and as strips."""
