@@ -7,7 +7,7 @@ import pytest
 
 import nnscratch as nns
 from nnscratch import optim
-from nnscratch.training import monitors
+from nnscratch.training import advice
 from nnscratch.training.annealing import kl_weight
 from nnscratch.training.schedule import SCHEDULES, schedule
 
@@ -61,24 +61,24 @@ def history(**series):
 
 
 def test_a_rising_loss_is_noticed():
-    assert monitors.rising(history(train_loss=[1.0, 1.1, 1.2])) is None
-    assert monitors.rising(history(train_loss=[1.0, 0.9, 1.2, 1.3])) is None
-    assert "for 3 epochs the training loss has risen" in monitors.rising(history(train_loss=[1.0, 1.1, 1.2, 1.3]))
-    assert monitors.rising([{"epoch": 1}]) is None
+    assert advice.rising(history(train_loss=[1.0, 1.1, 1.2])) is None
+    assert advice.rising(history(train_loss=[1.0, 0.9, 1.2, 1.3])) is None
+    assert "for 3 epochs the training loss has risen" in advice.rising(history(train_loss=[1.0, 1.1, 1.2, 1.3]))
+    assert advice.rising([{"epoch": 1}]) is None
 
 
 def test_learning_by_heart_is_noticed():
     falling = [1 / (i + 1) for i in range(8)]
-    text = monitors.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0]))
+    text = advice.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0]))
     assert "lowest in epoch 3" in text
-    assert monitors.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.7, 0.71, 0.7, 0.71, 0.72])) is None
-    assert monitors.overfitting(history(train_loss=falling[::-1], test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])) is None
+    assert advice.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.7, 0.71, 0.7, 0.71, 0.72])) is None
+    assert advice.overfitting(history(train_loss=falling[::-1], test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])) is None
     validated = history(train_loss=falling, test_loss=falling, validation_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])
-    assert "lowest in epoch 3" in monitors.overfitting(validated)
-    assert monitors.overfitting([{"epoch": 1}]) is None
+    assert "lowest in epoch 3" in advice.overfitting(validated)
+    assert advice.overfitting([{"epoch": 1}]) is None
 
 
 def test_a_collapsed_posterior_is_noticed():
-    assert monitors.collapse(3, 12.0) is None
-    assert "0 latents are active and carry 0.01 nats" in monitors.collapse(0, 0.01)
-    assert "posterior collapse" in monitors.collapse(1, 0.2)
+    assert advice.collapse(3, 12.0) is None
+    assert "0 latents are active and carry 0.01 nats" in advice.collapse(0, 0.01)
+    assert "posterior collapse" in advice.collapse(1, 0.2)

@@ -15,7 +15,7 @@ from ...data import Dataset
 from ...data.dataset import gather
 from ...ops import bernoulli
 from ...tensor import Tensor, as_tensor, to_numpy
-from .. import monitors
+from .. import advice
 
 SMALL_SET = 5_000  # up to so many training images a system uses its defaults for small sets
 
@@ -110,7 +110,7 @@ class Task(ABC):
 
         What is before the colon names the trouble, and each is said once.
         """
-        return [text for text in (monitors.rising(history), monitors.overfitting(history)) if text]
+        return [text for text in (advice.rising(history), advice.overfitting(history)) if text]
 
     def likelihood_bound(self, model: Any, dataset: Dataset, k: int) -> tuple[float, float]:  # noqa: ARG002
         """(Negative log-likelihood in nats an image, its standard error), bounded with k samples of a latent code.

@@ -16,7 +16,7 @@ from ...data.dataset import gather
 from ...models import VAE
 from ...nn import functional as F
 from ...tensor import Tensor, as_tensor, to_numpy
-from .. import annealing, monitors
+from .. import advice, annealing
 from ..bounds import importance_bound
 from .common import Option, Task, binarized, device_of, in_batches, rows_of
 
@@ -129,7 +129,7 @@ class Generation(Task):
 
     def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
         found = super().advice(history, epochs)
-        text = monitors.collapse(history[-1]["test_active"], history[-1]["test_kl"])
+        text = advice.collapse(history[-1]["test_active"], history[-1]["test_kl"])
         return [*found, text] if text and len(history) >= 5 else found  # a code is often taken up only after some epochs
 
     # -------------------------------------------------------------------------------------------------------- pictures

@@ -1,4 +1,4 @@
-"""Whether a training goes well, in plain language: each monitor looks at the history and says nothing, or what is wrong.
+"""Whether a training goes well, in plain language: each function looks at the history and says nothing, or what is wrong.
 
 A history is a list of one dict of numbers for each epoch, as `Trainer.history`. The texts name the option that may help.
 """
