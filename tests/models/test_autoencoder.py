@@ -6,7 +6,7 @@ import pytest
 import nnscratch as nns
 from nnscratch import models
 from nnscratch.models import Autoencoder, RowClassifier
-from nnscratch.training.corruption import corrupt, random_masks
+from nnscratch.training.corruption import corrupt, plain_repair, random_masks
 
 
 def images(*shape, seed=0):
@@ -107,6 +107,14 @@ def test_damage_is_what_it_says():
     np.testing.assert_allclose(grey.numpy()[0, 0, 1, 1], colour.numpy()[0, :, 1, 1] @ [0.299, 0.587, 0.114], rtol=1e-6)
     with pytest.raises(ValueError, match="unknown purpose 'blur'"):
         corrupt(x, "blur")
+
+
+def test_repairs_without_training():
+    x = nns.tensor(np.array([[0.2, 0.4], [0.6, 0.0]], np.float32)[None, None])
+    known = nns.tensor(np.array([[1, 1], [1, 0]], np.float32)[None, None])
+    np.testing.assert_allclose(plain_repair(x, known, "inpaint")[0, 0], [[0.2, 0.4], [0.6, 0.4]], rtol=1e-6)
+    np.testing.assert_array_equal(plain_repair(x * 4 - 1, None, "denoise"), np.clip(x.numpy() * 4 - 1, 0, 1))
+    assert plain_repair(x, None, "colourise").shape == (1, 3, 2, 2) and plain_repair(x, None, "enhance").shape == (1, 1, 4, 4)
 
 
 def test_each_half_is_hidden_at_times():

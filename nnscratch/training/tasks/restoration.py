@@ -16,7 +16,7 @@ from ...models.autoencoder import PURPOSES
 from ...nn import functional as F
 from ...tensor import Tensor, to_numpy
 from .. import metrics
-from ..corruption import corrupt
+from ..corruption import corrupt, plain_repair
 from .common import Option, Task, device_of, in_batches, rows_of, spread
 
 
@@ -60,23 +60,27 @@ class Restoration(Task):
         return F.mse_loss(model.restore(*self.damaged(x)), x), {}
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
-        """Squared error, PSNR and SSIM of the restored images, from damage that is the same at every call."""
+        """Squared error, PSNR and SSIM of the restored images, from damage that is the same at every call; and the PSNR of what
+        needs no training, `plain_psnr`: see `plain_repair`."""
         device, generator, numbers = device_of(model), Generator(0), []
         with no_grad():
             for x, _ in in_batches(dataset):
-                restored = to_numpy(model.restore(*(p if p is None else p.to(device) for p in self.damaged(x, generator))))
-                numbers.append((len(x), metrics.mse(restored, x), metrics.ssim(restored, x)))
-        n, mse, ssim = (np.array(column) for column in zip(*numbers))
-        error = float((n * mse).sum() / n.sum())
-        psnr = float(10 * np.log10(1 / max(error, 1e-12)))
-        return {"loss": error, "psnr": psnr, "ssim": float((n * ssim).sum() / n.sum())}
+                damaged, known = self.damaged(x, generator)
+                restored = to_numpy(model.restore(damaged.to(device), None if known is None else known.to(device)))
+                plain = plain_repair(damaged, known, self.chosen["purpose"])
+                numbers.append((len(x), metrics.mse(restored, x), metrics.ssim(restored, x), metrics.mse(plain, x)))
+        n, *columns = (np.array(column) for column in zip(*numbers))
+        error, ssim, plain_error = (float((n * column).sum() / n.sum()) for column in columns)
+        found = {"loss": error, "psnr": _decibels(error), "ssim": ssim}
+        return found if self.chosen["purpose"] == "reconstruct" else found | {"plain_psnr": _decibels(plain_error)}
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Rows of originals, damaged and restored images."""
         x = spread(dataset, 24)
         damaged, known = self.damaged(x, Generator(0))
         with no_grad():
-            restored = to_numpy(model.restore(*(p if p is None else p.to(device_of(model)) for p in (damaged, known))))
+            device = device_of(model)
+            restored = to_numpy(model.restore(damaged.to(device), None if known is None else known.to(device)))
         shown = np.clip(to_numpy(damaged), 0, 1)
         if self.chosen["purpose"] == "enhance":
             shown = shown.repeat(2, 2).repeat(2, 3)
@@ -87,3 +91,8 @@ class Restoration(Task):
         series = (x, restored) if self.chosen["purpose"] == "reconstruct" else (x, shown, restored)
         path = viz.save_grid(rows_of(12, *series), folder / "restored.png", 12)
         return {path: "test images, " + ("" if len(series) == 2 else "damaged below, ") + "then as the model restores them"}
+
+
+def _decibels(error: float) -> float:
+    """PSNR of images in 0..1 with this mean squared error; 120 at most."""
+    return float(10 * np.log10(1 / max(error, 1e-12)))
