@@ -123,7 +123,7 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     averaged = f"decay of averaged weights to evaluate and draw with, 0 for none (default: {averages})"
     train.add_argument("--ema", type=_decay, metavar="DECAY", help=averaged)
     train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
-    noise = "DP-SGD: noise in the gradients, in units of the clipping norm; each epoch tells its epsilon"
+    noise = "DP-SGD: noise in the gradients, in units of the clipping norm; each epoch tells its epsilon (keep --seed a secret)"
     train.add_argument("--private-noise", type=_positive, metavar="X", help=noise)
     clip = "DP-SGD: largest norm of the gradient of one image (default: 1)"
     train.add_argument("--private-clip", type=_positive, metavar="X", help=clip)

@@ -45,6 +45,7 @@ class PrivateLoss:
 
     |g_i| is taken over all parameters together. The gradients come from one backward pass a sample, on a batch of one, so any
     model without batch statistics can be trained. `batch_size` is the expected one: the size of the batch at hand is private too.
+    The noise comes from the default generator: who knows its seed can take it away again, and checkpoints hold its state.
     Called with a model and a batch, it returns the mean of `loss` and of its numbers; the tensor's gradient is g.
     Raises ValueError for settings out of range, and for a model with batch norm, whose samples see each other.
     """
