@@ -25,12 +25,35 @@ def schedule(name: str, optimizer: Any, steps: int) -> Any:
         exponential   lr 0.01^t                           steps    lr / 10 from t = 1/2, lr / 100 from t = 3/4
 
     with t from 0 to 1 over the whole training, to be stepped after each batch; 'plateau' is stepped after each epoch, and divides
-    the rate by 5 after 3 epochs without a lower loss. Raises ValueError for another name.
+    the rate by 5 after 3 epochs without a lower loss. For a dict of optimisers by name, all but 'plateau' move them together.
+    Raises ValueError for another name.
     """
     if name == "constant":
         return None
+    if isinstance(optimizer, dict):
+        if name == "plateau":
+            raise ValueError("the schedule 'plateau' is for systems with one loss: these losses do not fall, they are opposed")
+        return _Together({part: schedule(name, one, steps) for part, one in optimizer.items()})
     if name == "plateau":
         return ReduceLROnPlateau(optimizer, factor=0.2, patience=3)
     if name not in _CURVES:
         raise ValueError(f"unknown schedule {name!r}: expected one of {', '.join(SCHEDULES)}")
     return LambdaLR(optimizer, lambda step: _CURVES[name](min(step, steps) / max(steps, 1)))
+
+
+class _Together:
+    """The schedulers of several optimisers as one."""
+
+    def __init__(self, schedulers: dict[str, Any]):
+        self.schedulers = schedulers
+
+    def step(self) -> None:
+        for scheduler in self.schedulers.values():
+            scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: scheduler.state_dict() for name, scheduler in self.schedulers.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, scheduler in self.schedulers.items():
+            scheduler.load_state_dict(state[name])

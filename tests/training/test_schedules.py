@@ -45,6 +45,23 @@ def test_a_schedule_goes_on_where_it_was():
     assert second.get_last_lr() == first.get_last_lr()
 
 
+def test_several_optimisers_move_together():
+    def two():
+        return {name: optim.SGD([nns.zeros(1, requires_grad=True)], lr=lr) for name, lr in (("a", 2.0), ("b", 0.5))}
+
+    optimizers = two()
+    first = schedule("linear", optimizers, 4)
+    first.step()
+    assert [o.param_groups[0]["lr"] for o in optimizers.values()] == [1.5, 0.375]
+    again = two()
+    second = schedule("linear", again, 4)
+    second.load_state_dict(first.state_dict())
+    second.step()
+    assert [o.param_groups[0]["lr"] for o in again.values()] == [1.0, 0.25]
+    with pytest.raises(ValueError, match="'plateau' is for systems with one loss"):
+        schedule("plateau", optimizers, 4)
+
+
 def test_kl_weights():
     assert [kl_weight(s, "none") for s in (0, 10**6)] == [1, 1]
     assert [kl_weight(s, "linear", steps=10) for s in (0, 5, 10, 11)] == [0, 0.5, 1, 1]
