@@ -22,13 +22,13 @@ class Completion(Task):
     name = "row-lstm"
     about = "complete and draw images row by row, with their likelihood"
     small_set: ClassVar = {"epochs": 40, "batch_size": 32, "lr": 2e-3}
-    large_set: ClassVar = {"epochs": 10, "batch_size": 64, "lr": 1e-3, "ema": 0.999}
+    large_set: ClassVar = {"epochs": 5, "batch_size": 64, "lr": 2e-3, "ema": 0.999}
     options: ClassVar = {
         "binarize": Option(
             "dynamic", "draw zeros and ones from the grey values anew each time, or cut at 1/2", ("dynamic", "threshold")
         ),
         "hidden": Option(256, "units of each LSTM layer", least=1),
-        "layers": Option(2, "LSTM layers", least=1),
+        "layers": Option(1, "LSTM layers", least=1),
         "row_hidden": Option(512, "hidden units of the network within a row", least=1),
     }
 
