@@ -104,7 +104,10 @@ def _fit(session: Any) -> None:
         raise
 
 
-_TRAINING = ("epochs", "batch_size", "lr", "seed", "augment", "clip_norm", "ema", "patience", "save_every")
+_TRAINING = (
+    "epochs", "batch_size", "lr", "schedule", "seed", "augment", "clip_norm", "weight_decay", "l1", "ema", "patience",
+    "private_noise", "private_clip", "save_every",
+)  # fmt: skip
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -222,14 +225,20 @@ def _evaluate(args: argparse.Namespace) -> int:
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
     test = load_data(**config["data"])[1]
-    numbers = task_of(config).evaluate(model, test)
+    task = task_of(config)
+    numbers = task.evaluate(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
     for name, value in numbers.items():
         print(f"  {name:<15} {value:.6g}")
+    if args.iwae:
+        nats, error = task.likelihood_bound(model, test, args.iwae)
+        print(f"  {'iwae_nll':<15} {nats:.6g} +- {error:.2g} ({args.iwae} samples)")
     return 0
 
 
 def _summary(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from . import models
     from .nn import summary
     from .training.checkpoint import Run
@@ -240,6 +249,7 @@ def _summary(args: argparse.Namespace) -> int:
         _check_data(args)
         task = args.model
         shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data), bool(args.skip_bad))
+        TASKS[task]().check_sample(args.data, (np.empty(shape),))
         config = TASKS[task]().model_config(shape, classes)
     elif Path(args.model).is_dir():
         saved = saved_config(Run(args.model))

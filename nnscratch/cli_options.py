@@ -65,6 +65,8 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     evaluate = command("evaluate", "print the numbers of a trained model on its test images")
     evaluate.add_argument("run", type=Path, metavar="RUN", help="run directory")
     evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
+    bound = "also the log-likelihood bound of a VAE from K samples an image (500 or more tell it to a few tenths of a nat)"
+    evaluate.add_argument("--iwae", type=_count, metavar="K", help=bound)
     evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
 
     summary = command("summary", "print the layers of a model, their shapes and what they cost")
@@ -93,6 +95,7 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
 
 
 def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
+    from .training.schedule import SCHEDULES
     from .training.tasks import SMALL_SET
 
     few, many = task.small_set, task.large_set
@@ -107,13 +110,23 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     train.add_argument("--batch-size", type=_count, metavar="N", help=size)
     rate = f"learning rate (default: {many['lr']:g}; {few['lr']:g} for up to {SMALL_SET} images)"
     train.add_argument("--lr", type=_positive, help=rate)
+    fall = f"how the learning rate falls: {', '.join(SCHEDULES)} (default: constant; plateau judges by a tenth held out)"
+    train.add_argument("--schedule", choices=SCHEDULES, metavar="NAME", help=fall)
     train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
     train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
     train.add_argument("--clip-norm", type=_positive, metavar="X", help="largest norm of the gradient")
+    train.add_argument("--weight-decay", type=_amount, metavar="X", help="L2: X times each weight is added to its gradient")
+    train.add_argument(
+        "--l1", type=_amount, metavar="X", help="L1: X times the sum of the weights' magnitudes is added to the loss"
+    )
     averages = f"{many.get('ema', 0):g}; {few.get('ema', 0):g} for up to {SMALL_SET} images"
     averaged = f"decay of averaged weights to evaluate and draw with, 0 for none (default: {averages})"
     train.add_argument("--ema", type=_decay, metavar="DECAY", help=averaged)
     train.add_argument("--patience", type=_count, metavar="N", help="stop after N epochs without improvement on a tenth held out")
+    noise = "DP-SGD: noise in the gradients, in units of the clipping norm; each epoch tells its epsilon (keep --seed a secret)"
+    train.add_argument("--private-noise", type=_positive, metavar="X", help=noise)
+    clip = "DP-SGD: largest norm of the gradient of one image (default: 1)"
+    train.add_argument("--private-clip", type=_positive, metavar="X", help=clip)
     train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
     train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
@@ -178,6 +191,10 @@ def _natural(text: str) -> int:
 
 def _positive(text: str) -> float:
     return _number(text, float, lambda v: 0 < v < float("inf"), "a positive number")
+
+
+def _amount(text: str) -> float:
+    return _number(text, float, lambda v: 0 <= v < float("inf"), "a number of at least 0")
 
 
 def _decay(text: str) -> float:

@@ -143,6 +143,19 @@ def save_curves(history: Sequence[dict[str, float]], path: str | Path) -> Path:
     return _write(figure, path)
 
 
+def save_bars(values: Any, path: str | Path, label: str, unit: str) -> Path:
+    """Numbers (N,) as bars; `label` is below them, `unit` beside."""
+    values = to_numpy(values)
+    figure = _figure(max(4.0, min(12.0, 0.2 * len(values) + 1.5)), 3.0)
+    ax = figure.subplots()
+    ax.bar(range(1, len(values) + 1), values, color=BLUE)
+    ax.set_xlabel(label)
+    ax.set_ylabel(unit)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.spines[["top", "right"]].set_visible(False)
+    return _write(figure, path)
+
+
 def save_confusion(matrix: Any, classes: Sequence[str], path: str | Path) -> Path:
     """A confusion matrix (true class down, predicted class across) with its counts, shaded by the share of the true class."""
     matrix = to_numpy(matrix)

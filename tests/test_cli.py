@@ -103,8 +103,8 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[]", "the task is None, expected one of cnn, vae"),
-        ('{"task": "gan"}', "the task is 'gan'"),
+        ("[]", "the task is None, expected one of cnn, "),
+        ('{"task": "gru"}', "the task is 'gru'"),
         ('{"task": "cnn", "model": {}}', "'data' is missing or incomplete"),
         ('{"task": "cnn", "model": {}, "data": {"name": "digits"}}', "an object with name, size, limit"),
     ],
@@ -138,11 +138,13 @@ def test_options_of_a_system(tmp_path, capsys, monkeypatch):
         "count": Option(3, "a whole number", least=1),
         "on": Option(False, "a switch"),
     }
-    monkeypatch.setattr(TASKS["cnn"], "options", options)
+    own = TASKS["cnn"].options
+    monkeypatch.setattr(TASKS["cnn"], "options", {**own, **options})
     run = tmp_path / "run"
     given = ["--share", "1", "--on"]
     assert train(run, "--epochs", "1", "--quiet", *given) == 0
-    assert saved_config(Run(run))["options"] == {"kind": "plain", "share": 1.0, "count": 3, "on": True}
+    expected = {name: option.default for name, option in own.items()} | {"kind": "plain", "share": 1.0, "count": 3, "on": True}
+    assert saved_config(Run(run))["options"] == expected
     capsys.readouterr()
     assert train(run, "--resume", "--epochs", "1", "--quiet", *given) == 0
     assert train(run, "--resume", "--kind", "fancy") == 2
@@ -159,13 +161,18 @@ def test_options_of_a_system(tmp_path, capsys, monkeypatch):
     config = json.loads((run / "config.json").read_text())
     for wrong_options, words in (
         ({"kind": "other"}, "expected one of plain, fancy, got 'other'"),
-        ({"what": 1}, "cnn has no option what; its options: kind, share, count, on"),
+        ({"what": 1}, ", ".join([f"cnn has no option what; its options: {', '.join(own)}", "kind, share, count, on"])),
         ({"on": 1}, "expected true or false, got 1"),
         ([], "'options'"),
     ):
         (run / "config.json").write_text(json.dumps({**config, "options": wrong_options}))
         assert main(["evaluate", str(run)]) == 1
         assert words in error_of(capsys)
+
+
+def test_a_plateau_is_judged_by_a_tenth_held_out(tmp_path):
+    assert train(tmp_path / "run", "--schedule", "plateau", "--quiet") == 0
+    assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
 
 
 def test_patience_holds_out_a_tenth(tmp_path):
@@ -279,6 +286,11 @@ def test_a_diverging_run_says_so(tmp_path, capsys):
 def test_summaries(tmp_path, capsys):
     assert main(["summary", "cnn"]) == 0
     assert "mult-adds:   6,047,488" in capsys.readouterr().out
+    assert main(["summary", "vae", "--data", "digits"]) == 0
+    assert main(["summary", "conv-lstm", "--data", "moving-digits"]) == 0
+    assert "ConvLSTMCell" in capsys.readouterr().out
+    assert main(["summary", "conv-lstm"]) == 1
+    assert "'mnist' does not hold films (T, C, H, W)" in error_of(capsys)
     assert main(["summary", "vae", "--data", "digits"]) == 0
     assert "((1, 1, 28, 28), (1, 20), (1, 20))" in capsys.readouterr().out, "the size that train would use"
     train(tmp_path / "run", "--quiet")

@@ -92,7 +92,7 @@ def test_vae_takes_flat_images_and_repeats_with_a_seed():
 
 def test_wrong_arguments():
     for call, message in [
-        (lambda: models.build("gru", {}), "unknown model 'gru': expected one of cnn, vae"),
+        (lambda: models.build("gru", {}), "unknown model 'gru': expected one of autoencoder, cnn, "),
         (lambda: models.build("vae", {"depth": 3}), "depth"),
         (lambda: CNN(preset="huge"), "unknown preset 'huge'"),
         (lambda: CNN(image_size=3), "at least 4 pixels, got 3x3"),

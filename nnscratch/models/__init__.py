@@ -5,12 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from ..nn import Module
+from .autoencoder import Autoencoder
 from .cnn import CNN
+from .conv_lstm import ConvLSTM
+from .lstm import RowClassifier
+from .row_lstm import RowLSTM
 from .vae import VAE
 
-MODELS: dict[str, type] = {"cnn": CNN, "vae": VAE}
+MODELS: dict[str, type] = {
+    "autoencoder": Autoencoder,
+    "cnn": CNN,
+    "conv-lstm": ConvLSTM,
+    "lstm": RowClassifier,
+    "row-lstm": RowLSTM,
+    "vae": VAE,
+}
 
-__all__ = ["CNN", "MODELS", "VAE", "build"]
+__all__ = ["CNN", "MODELS", "VAE", "Autoencoder", "ConvLSTM", "RowClassifier", "RowLSTM", "build"]
 
 
 def build(name: str, config: dict[str, Any]) -> Module:

@@ -9,14 +9,17 @@ import numpy as np
 
 from .. import backend, models, optim, viz
 from ..data import DataLoader, Dataset, MapDataset, Subset, load, random_split, transforms
+from ..tensor import Tensor, as_tensor
 from .checkpoint import Checkpoint, CheckpointError, Run
 from .loop import Trainer, evaluation
+from .privacy import PoissonSampler, PrivateLoss, epsilon
 from .progress import Progress
+from .schedule import schedule
 from .tasks import SMALL_SET, TASKS, Task
 
 
 def load_data(name: str, size: int | None = None, limit: int | None = None, skip_bad: bool = False) -> tuple[Dataset, Dataset]:
-    """Training and test images of a set by name; `limit` takes the first so many of each. Raises ValueError for other data.
+    """Training and test part of a set by name; `limit` takes the first so many of each.
 
     `skip_bad` leaves out the pictures of a folder that cannot be read, with a warning that counts them.
     """
@@ -26,17 +29,10 @@ def load_data(name: str, size: int | None = None, limit: int | None = None, skip
     parts = []
     for train in (True, False):
         part = load(name, train=train, **options)
-        sample = part[0]
-        if not isinstance(sample, tuple) or np.ndim(sample[0]) != 3:
-            raise ValueError(f"data set {name!r} does not hold labelled images (C, H, W) but samples of shape {_form(sample)}")
         if limit is not None:
             part = Subset(part, np.arange(min(limit, len(part))))
         parts.append(part)
     return parts[0], parts[1]
-
-
-def _form(sample: Any) -> str:
-    return str(tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample))
 
 
 def configure(
@@ -51,12 +47,14 @@ def configure(
     if data["size"] is None:
         data = {**data, "size": task.sizes.get(data["name"])}
     train, test = load_data(**data)
+    sample = train[0]
+    task.check_sample(data["name"], sample)
     defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
     config = {
         "task": task_name,
         "options": task.chosen,
         "data": data,
-        "model": task.model_config(train[0][0].shape, len(train.classes)),
+        "model": task.model_config(sample[0].shape, len(train.classes)),
         "training": {**_DEFAULTS, **defaults, **_without_none(given)},
     }
     return config, (train, test)
@@ -73,43 +71,52 @@ _DEFAULTS: dict[str, Any] = {
     "patience": None,
     "clip_norm": None,
     "ema": None,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "l1": 0.0,
+    "private_noise": None,
+    "private_clip": 1.0,
 }
+
+
+DELTA = 1e-5  # of the (epsilon, delta) that a private training reports
 
 
 class Session:
     """One run of a task in a run directory: `trainer.fit()`, then `pictures()`.
 
-    `config` as `configure` makes it, `data` (training set, test set) if they are loaded already. With `patience` a tenth of the
-    training images is set apart to decide when to stop.
+    `config` as `configure` makes it, `data` (training set, test set) if they are loaded already. With `patience`, or the schedule
+    'plateau', a tenth of the training images is set apart to decide when to stop or to slow down. With `private_noise` the
+    training is DP-SGD's; its epsilon at DELTA is among the numbers of each epoch, and does not cover images that are set apart.
     """
 
     def __init__(self, config: dict[str, Any], run: Run, data: Any = None, *, device: str = "cpu", quiet: bool = False):
         train: Any
         self.test: Any
         self.run, self.task = run, task_of(config)
-        options = config["training"]
+        self._said: set[str] = set()  # troubles that were advised on
+        self.options = options = config["training"]
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
         self.validation = None
-        if options["patience"] is not None:
+        if options["patience"] is not None or options["schedule"] == "plateau":
             train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
         self.model = models.build(config["task"], config["model"]).to(device=device)
         self.ema = None if options["ema"] is None else optim.EMA(self.model, options["ema"], warmup=True)
-        augment = options["augment"]
-        loader = DataLoader(
-            _augmented(train) if augment else train,
-            options["batch_size"],
-            shuffle=True,
-            seed=options["seed"],
-            prefetch=2 if augment else 0,
-        )
+        loader = self._loader(train)
+        optimizer = self.task.optimizer(self.model, options["lr"])
+        if options["weight_decay"]:
+            for group in optimizer.param_groups:
+                group["weight_decay"] = options["weight_decay"]
         self.trainer = Trainer(
             self.model,
-            lambda model, batch: self.task.loss(model, batch, self.trainer.step),
-            self.task.optimizer(self.model, options["lr"]),
+            self._private or self._loss,
+            optimizer,
             loader,
             epochs=options["epochs"],
             evaluate=self._evaluate,
+            scheduler=schedule(options["schedule"], optimizer, options["epochs"] * len(loader)),
+            schedule_batches=options["schedule"] != "plateau",
             ema=self.ema,
             clip_norm=options["clip_norm"],
             run=run,
@@ -121,8 +128,32 @@ class Session:
             progress=Progress(quiet),
         )
 
+    def _loader(self, train: Any) -> DataLoader:
+        """Shuffled batches, or those of Poisson sampling where the training is private."""
+        options = self.options
+        size, seed, augment = options["batch_size"], options["seed"], options["augment"]
+        self._private: PrivateLoss | None = None
+        self._sampler: PoissonSampler | None = None
+        dataset = _augmented(train) if augment else train
+        if options["private_noise"] is None:
+            return DataLoader(dataset, size, shuffle=True, seed=seed, prefetch=2 if augment else 0)
+        self._private = PrivateLoss(self.model, self._loss, options["private_clip"], options["private_noise"], size)
+        self._sampler = PoissonSampler(len(train), size)
+        return DataLoader(dataset, batch_sampler=self._sampler, seed=seed)
+
+    def _loss(self, model: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """The system's loss, and with `l1` that times the sum of the weights' magnitudes."""
+        loss, numbers = self.task.loss(model, batch, self.trainer.step)
+        if self.options["l1"]:
+            weights = [p for p in model.parameters() if p.ndim > 1]
+            loss = loss + sum((p.abs().sum() for p in weights), as_tensor(0.0)) * self.options["l1"]
+        return loss, numbers
+
     def _evaluate(self, model: Any) -> dict[str, float]:
         numbers: dict[str, float] = {}
+        if self._sampler is not None:
+            spent = epsilon(self._sampler.rate, self.options["private_noise"], self.trainer.step, DELTA)
+            numbers["epsilon"] = spent
         for part, dataset in (("validation", self.validation), ("test", self.test)):
             if dataset is not None:
                 numbers |= {f"{part}_{name}": value for name, value in self.task.evaluate(model, dataset).items()}
@@ -131,6 +162,10 @@ class Session:
     def _after_epoch(self, trainer: Trainer) -> None:
         with evaluation(self.model, self.ema):
             self.task.epoch_pictures(self.model, self.test, self.run.folder, trainer.epoch)
+        for text in self.task.advice(trainer.history, trainer.epochs):
+            if (trouble := text.partition(":")[0]) not in self._said:
+                self._said.add(trouble)
+                trainer.progress.line(f"  warning: {text}")
 
     def pictures(self) -> dict[Path, str]:
         """Draw the pictures of the run as it stands; {path: what it shows}."""
@@ -142,7 +177,9 @@ class Session:
 
 
 def _augmented(dataset: Dataset) -> Dataset:
-    """Random shifts by up to a twelfth of the side; colour pictures are mirrored as well."""
+    """Random shifts by up to a twelfth of the side; colour pictures are mirrored as well. Raises ValueError for films."""
+    if np.ndim(dataset[0][0]) != 3:
+        raise ValueError("--augment is for images, not for films")
     channels, height, width = dataset[0][0].shape
     steps: list[Any] = [transforms.RandomCrop((height, width), padding=max(1, height // 12))]
     if channels == 3:
@@ -156,11 +193,12 @@ def saved_config(run: Run) -> dict[str, Any]:
     parts = config if isinstance(config, dict) else {}
     if parts.get("task") not in TASKS:
         raise CheckpointError(f"{path}: the task is {parts.get('task')!r}, expected one of {', '.join(TASKS)}")
-    wanted = {"model": (), "data": ("name", "size", "limit"), "training": ("epochs", "batch_size", "lr", *_DEFAULTS)}
+    wanted = {"model": (), "data": ("name", "size", "limit"), "training": ("epochs", "batch_size", "lr")}
     for part, keys in wanted.items():
         if not isinstance(parts.get(part), dict) or not parts[part].keys() >= set(keys):
             expected = f"an object with {', '.join(keys) or 'the arguments of the model'}"
             raise CheckpointError(f"{path}: {part!r} is missing or incomplete: expected {expected}")
+    config["training"] = {**_DEFAULTS, **config["training"]}  # a run may be older than an option
     options = config.setdefault("options", {})
     try:
         config["options"] = TASKS[config["task"]](**options).chosen

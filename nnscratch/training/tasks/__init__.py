@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from .classification import Classification
+from .classification import Classification, RowClassification
 from .common import SMALL_SET, Option, Task
+from .completion import Completion
 from .generation import Generation
+from .prediction import Prediction
+from .restoration import Restoration
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Generation)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Classification, RowClassification, Restoration, Generation, Completion, Prediction)
+}
 
 __all__ = ["SMALL_SET", "TASKS", "Option", "Task"]

@@ -1,4 +1,4 @@
-"""Classifiers."""
+"""Classifiers: a convolutional network, and a recurrent one that reads row by row."""
 
 from __future__ import annotations
 
@@ -11,37 +11,51 @@ from ... import viz
 from ...autograd import no_grad
 from ...data import Dataset
 from ...data.dataset import gather
-from ...models import CNN
+from ...models import CNN, RowClassifier
+from ...models.cnn import PRESETS
 from ...nn import functional as F
+from ...ops import softmax
 from ...tensor import Tensor, as_tensor, to_numpy
 from .. import metrics
-from .common import Task, device_of, in_batches
+from .common import Option, Task, device_of, in_batches
 
 
 class Classification(Task):
-    """A CNN with cross-entropy; accuracy, macro precision, recall and F1."""
+    """A CNN with cross-entropy (or squared error); accuracy, macro precision, recall and F1."""
 
     name = "cnn"
     about = "classify images"
     small_set: ClassVar = {"epochs": 15, "batch_size": 32, "lr": 2e-3}
     large_set: ClassVar = {"epochs": 5, "batch_size": 128, "lr": 1e-3, "ema": 0.999}
+    options: ClassVar = {
+        "preset": Option("auto", "channels of the convolutions; auto: by the size of the images", ("auto", *PRESETS)),
+        "dropout": Option(0.5, "share of the hidden layer that is left out in training", most=0.99),
+        "loss": Option("cross-entropy", "what is lowered; mse: squared error of the probabilities", ("cross-entropy", "mse")),
+    }
 
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
-        """The preset by the size of the images. Raises ValueError for fewer than two classes."""
-        if classes < 2:
-            raise ValueError(f"a classifier needs at least two classes; the number of classes in this data set is {classes}")
-        side = min(image_shape[1:])
-        preset = "small" if side <= 28 else "large" if side < 48 else "medium"
-        return CNN(image_shape[0], image_shape[1:], classes, preset).config
+        """The preset by the size of the images, unless chosen. Raises ValueError for fewer than two classes."""
+        _check_classes(classes)
+        side, preset = min(image_shape[1:]), self.chosen["preset"]
+        if preset == "auto":
+            preset = "small" if side <= 28 else "large" if side < 48 else "medium"
+        return CNN(image_shape[0], image_shape[1:], classes, preset, dropout=self.chosen["dropout"]).config
 
     @staticmethod
     def input_shape(model_config: dict[str, Any]) -> tuple[int, ...]:
         return model_config["in_channels"], *model_config["image_size"]
 
+    def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy, or the squared error between probabilities and one-hot labels, summed over the classes (Brier 1950)."""
+        if self.chosen["loss"] == "cross-entropy":
+            return F.cross_entropy(logits, labels)
+        target = F.one_hot(labels, logits.shape[1]).to(dtype=logits.dtype)
+        return F.mse_loss(softmax(logits, 1), target, reduction="sum") * (1 / len(logits))
+
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
         x, labels = batch
         logits = model(x)
-        return F.cross_entropy(logits, labels), {"accuracy": metrics.accuracy(logits, labels)}
+        return self.criterion(logits, labels), {"accuracy": metrics.accuracy(logits, labels)}
 
     @staticmethod
     def scores(model: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
@@ -54,7 +68,7 @@ class Classification(Task):
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
         logits, labels = self.scores(model, dataset)
         precision, recall, f1 = metrics.precision_recall_f1(logits, labels, classes=logits.shape[1])
-        loss = float(F.cross_entropy(as_tensor(logits), as_tensor(labels)).item())
+        loss = float(self.criterion(as_tensor(logits), as_tensor(labels)).item())
         accuracy = metrics.accuracy(logits, labels)
         return {"loss": loss, "accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1}
 
@@ -79,3 +93,29 @@ class Classification(Task):
             predictions: "test images with their predicted classes, mistakes first",
             confusion: "true against predicted classes",
         }
+
+
+class RowClassification(Classification):
+    """An LSTM that reads an image row by row, with the same losses and numbers."""
+
+    name = "lstm"
+    about = "classify images, read row by row by a recurrent network"
+    small_set: ClassVar = {"epochs": 25, "batch_size": 32, "lr": 3e-3}
+    large_set: ClassVar = {"epochs": 10, "batch_size": 128, "lr": 1e-3, "ema": 0.999}
+    options: ClassVar = {
+        "hidden": Option(128, "units of each LSTM layer", least=1),
+        "layers": Option(2, "LSTM layers", least=1),
+        "dropout": Option(0.2, "share of each layer's output that is left out in training", most=0.99),
+        "loss": Classification.options["loss"],
+    }
+
+    def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
+        """Raises ValueError for fewer than two classes."""
+        _check_classes(classes)
+        size = {name: self.chosen[name] for name in ("hidden", "layers", "dropout")}
+        return RowClassifier(image_shape[0], image_shape[1:], classes, **size).config
+
+
+def _check_classes(classes: int) -> None:
+    if classes < 2:
+        raise ValueError(f"a classifier needs at least two classes; the number of classes in this data set is {classes}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,7 +13,9 @@ import numpy as np
 from ... import optim
 from ...data import Dataset
 from ...data.dataset import gather
-from ...tensor import Tensor, as_tensor
+from ...ops import bernoulli
+from ...tensor import Tensor, as_tensor, to_numpy
+from .. import advice
 
 SMALL_SET = 5_000  # up to so many training images a system uses its defaults for small sets
 
@@ -59,6 +61,7 @@ class Task(ABC):
     small_set: ClassVar[dict[str, Any]]
     large_set: ClassVar[dict[str, Any]]
     sizes: ClassVar[dict[str, int]] = {}
+    axes: ClassVar[tuple[str, ...]] = ("C", "H", "W")  # of one sample
     options: ClassVar[dict[str, Option]] = {}
 
     def __init__(self, **options: Any):
@@ -68,6 +71,15 @@ class Task(ABC):
         self.chosen: dict[str, Any] = {
             name: option.check(name, options.get(name, option.default)) for name, option in self.options.items()
         }
+
+    def check_sample(self, data_name: str, sample: Any) -> None:
+        """Raise ValueError where a sample of the data is not of the form that the system takes."""
+        if not isinstance(sample, tuple) or np.ndim(sample[0]) != len(self.axes):
+            wanted = "labelled images" if len(self.axes) == 3 else "films"
+            form = tuple(map(np.shape, sample)) if isinstance(sample, tuple) else np.shape(sample)
+            raise ValueError(
+                f"data set {data_name!r} does not hold {wanted} ({', '.join(self.axes)}) but samples of shape {form}"
+            )
 
     @abstractmethod
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
@@ -93,6 +105,20 @@ class Task(ABC):
     def epoch_pictures(self, model: Any, dataset: Dataset, folder: Path, epoch: int) -> None:  # noqa: B027
         """Pictures to draw after each epoch; none by default."""
 
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:  # noqa: ARG002
+        """What goes wrong, judged by the numbers of all epochs so far: sentences for a reader new to the system.
+
+        What is before the colon names the trouble, and each is said once.
+        """
+        return [text for text in (advice.rising(history), advice.overfitting(history)) if text]
+
+    def likelihood_bound(self, model: Any, dataset: Dataset, k: int) -> tuple[float, float]:  # noqa: ARG002
+        """(Negative log-likelihood in nats an image, its standard error), bounded with k samples of a latent code.
+
+        Raises ValueError for a system without one.
+        """
+        raise ValueError(f"a {self.name} has no latent code to draw samples of: --iwae is for a vae")
+
     @abstractmethod
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Draw what the trained system can do; {path: what it shows}."""
@@ -108,3 +134,24 @@ def in_batches(dataset: Dataset, size: int = 250) -> Iterator[tuple[Tensor, np.n
 def device_of(model: Any) -> str:
     """Where the parameters are."""
     return next(iter(model.parameters())).device
+
+
+def binarized(x: Tensor, how: str, generator: Any = None) -> Tensor:
+    """Images of zeros and ones: 'dynamic' draws them anew from the grey values as probabilities, 'threshold' cuts at 1/2.
+
+    'none' leaves the grey values. Likelihoods under different binarisations are not comparable.
+    """
+    if how == "dynamic":
+        return bernoulli(x, generator=generator)
+    return (x > 0.5).to(dtype=x.dtype) if how == "threshold" else x
+
+
+def spread(dataset: Dataset, n: int) -> Tensor:
+    """n images, or as many as there are, evenly spread over the dataset."""
+    return as_tensor(gather(dataset, np.linspace(0, len(dataset) - 1, min(n, len(dataset))).astype(int))[0])
+
+
+def rows_of(columns: int, *series: Any) -> np.ndarray:
+    """Series of images (N, C, H, W) as rows of a grid, one series below the other, `columns` images at a time; white fills up."""
+    parts = [part[k : k + columns] for k in range(0, len(series[0]), columns) for part in map(to_numpy, series)]
+    return np.concatenate([np.concatenate([p, np.ones_like(p, shape=(columns - len(p), *p.shape[1:]))]) for p in parts])

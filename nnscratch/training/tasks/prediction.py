@@ -1,0 +1,100 @@
+"""Convolutional LSTMs: films continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ... import viz
+from ...autograd import no_grad
+from ...data import Dataset
+from ...data.dataset import gather
+from ...models import ConvLSTM
+from ...nn import functional as F
+from ...tensor import Tensor, as_tensor, to_numpy
+from .. import metrics
+from .common import Option, Task, device_of
+
+
+class Prediction(Task):
+    """A convolutional LSTM that foresees the next picture of a film, by cross-entropy in nats a pixel."""
+
+    name = "conv-lstm"
+    about = "continue films of moving things, picture by picture"
+    small_set: ClassVar = {"epochs": 8, "batch_size": 16, "lr": 2e-3, "clip_norm": 1.0}
+    large_set: ClassVar = {"epochs": 5, "batch_size": 32, "lr": 1e-3, "clip_norm": 1.0}
+    axes: ClassVar = ("T", "C", "H", "W")
+    options: ClassVar = {
+        "hidden": Option(32, "channels of each layer", least=1),
+        "layers": Option(2, "layers", least=1),
+        "kernel_size": Option(3, "side of the kernels, an odd number", least=1),
+        "feedback": Option(False, "in the second half of a film, give the model its own pictures to go on from"),
+        "truncate": Option(0, "pictures that gradients go back at most; 0: all of them", least=0),
+    }
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        if self.chosen["kernel_size"] % 2 == 0:
+            raise ValueError(f"the side of the kernels must be odd, got {self.chosen['kernel_size']}")
+
+    def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:  # noqa: ARG002
+        """Raises ValueError for films of a single picture, and for sides that cannot be halved."""
+        frames, channels, *sides = image_shape
+        if frames < 2 or any(side % 2 for side in sides):
+            raise ValueError(f"expected films of at least 2 pictures with even sides, got {frames} of {sides[0]}x{sides[1]}")
+        return ConvLSTM(channels, [self.chosen["hidden"]] * self.chosen["layers"], self.chosen["kernel_size"]).config
+
+    @staticmethod
+    def input_shape(model_config: dict[str, Any]) -> tuple[int, ...]:
+        return 10, model_config["channels"], 32, 32
+
+    def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+        film = batch[0]
+        seen = film.shape[1] // 2 if self.chosen["feedback"] else None
+        logits = model(film[:, :-1], self.chosen["truncate"] or None, seen)
+        return F.binary_cross_entropy_with_logits(logits, film[:, 1:]), {}
+
+    def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
+        """For the second half of each film: of the next picture cross-entropy and PSNR, and the PSNR of standing still;
+        and the PSNR of all its pictures foreseen from the first half alone, `continued`."""
+        sums, n = np.zeros(4), 0
+        with no_grad():
+            for film in _films(dataset, device_of(model)):
+                half = film.shape[1] // 2
+                logits, after, before = model(film[:, :-1])[:, half - 1 :], film[:, half:], film[:, half - 1 : -1]
+                loss = F.binary_cross_entropy_with_logits(logits, after).item()
+                continued = model.predict(film[:, :half], film.shape[1] - half)
+                errors = [metrics.mse(x, after) for x in (logits.sigmoid(), before, continued)]
+                sums += np.array([loss, *errors]) * len(film)
+                n += len(film)
+        loss, *errors = (sums / n).tolist()
+        psnr, still, continued_psnr = (float(10 * np.log10(1 / max(error, 1e-12))) for error in errors)
+        return {"loss": loss, "psnr": psnr, "still_psnr": still, "continued_psnr": continued_psnr}
+
+    def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
+        """Films of which the model saw the first half and made up the second, as an animation and as strips."""
+        film = next(_films(dataset, device_of(model), 6))
+        half = film.shape[1] // 2
+        with no_grad():
+            expected = to_numpy(model.predict(film[:, :half], film.shape[1] - half))
+        true = to_numpy(film)
+        continued = np.concatenate([true[:, :half], expected], 1)
+        frames = [viz.grid(np.concatenate([true[:, t], continued[:, t]]), len(true), zoom=2) for t in range(true.shape[1])]
+        strips = [part for pair in zip(true[:3, half:], continued[:3, half:]) for part in pair]
+        columns = true.shape[1] - half
+        return {
+            viz.save_gif(
+                np.stack(frames), folder / "films.gif", fps=6
+            ): "films above; below, seen to the middle and then continued",
+            viz.save_grid(
+                np.concatenate(strips), folder / "continued.png", columns
+            ): "the second halves: true, and continued below",
+        }
+
+
+def _films(dataset: Dataset, device: str, size: int = 50) -> Iterator[Tensor]:
+    for start in range(0, len(dataset), size):
+        yield as_tensor(gather(dataset, np.arange(start, min(start + size, len(dataset))))[0]).to(device)

@@ -1,0 +1,101 @@
+"""What changes over a training: learning rates, the weight of the KL term; and what is said when it goes wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+import nnscratch as nns
+from nnscratch import optim
+from nnscratch.training import advice
+from nnscratch.training.annealing import kl_weight
+from nnscratch.training.schedule import SCHEDULES, schedule
+
+
+def rates(name, steps):
+    optimizer = optim.SGD([nns.zeros(1, requires_grad=True)], lr=2.0)
+    scheduler = schedule(name, optimizer, steps)
+    seen = []
+    for _ in range(steps + 1):
+        seen.append(optimizer.param_groups[0]["lr"])
+        scheduler.step()
+    return seen
+
+
+def test_learning_rates_fall_as_said():
+    np.testing.assert_allclose(rates("linear", 4), [2, 1.5, 1, 0.5, 0])
+    np.testing.assert_allclose(rates("cosine", 4), [1 + math.cos(math.pi * t / 4) for t in range(5)], atol=1e-12)
+    np.testing.assert_allclose(rates("steps", 8), [2, 2, 2, 2, 0.2, 0.2, 0.02, 0.02, 0.02])
+    np.testing.assert_allclose(rates("exponential", 2), [2, 0.2, 0.02])
+    assert schedule("constant", None, 5) is None
+    assert set(SCHEDULES) == {"constant", "linear", "cosine", "steps", "exponential", "plateau"}
+    with pytest.raises(ValueError, match="unknown schedule 'square'"):
+        schedule("square", None, 5)
+
+
+def test_a_schedule_goes_on_where_it_was():
+    optimizer = optim.SGD([nns.zeros(1, requires_grad=True)], lr=2.0)
+    first = schedule("cosine", optimizer, 10)
+    for _ in range(3):
+        first.step()
+    second = schedule("cosine", optim.SGD([nns.zeros(1, requires_grad=True)], lr=2.0), 10)
+    second.load_state_dict(first.state_dict())
+    second.step()
+    first.step()
+    assert second.get_last_lr() == first.get_last_lr()
+
+
+def test_several_optimisers_move_together():
+    def two():
+        return {name: optim.SGD([nns.zeros(1, requires_grad=True)], lr=lr) for name, lr in (("a", 2.0), ("b", 0.5))}
+
+    optimizers = two()
+    first = schedule("linear", optimizers, 4)
+    first.step()
+    assert [o.param_groups[0]["lr"] for o in optimizers.values()] == [1.5, 0.375]
+    again = two()
+    second = schedule("linear", again, 4)
+    second.load_state_dict(first.state_dict())
+    second.step()
+    assert [o.param_groups[0]["lr"] for o in again.values()] == [1.0, 0.25]
+    with pytest.raises(ValueError, match="'plateau' is for systems with one loss"):
+        schedule("plateau", optimizers, 4)
+
+
+def test_kl_weights():
+    assert [kl_weight(s, "none") for s in (0, 10**6)] == [1, 1]
+    assert [kl_weight(s, "linear", steps=10) for s in (0, 5, 10, 11)] == [0, 0.5, 1, 1]
+    cyclic = [kl_weight(s, "cyclic", steps=16, cycles=2) for s in range(18)]
+    assert cyclic == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1] * 2 + [1, 1]
+    for wrong in ({"shape": "square"}, {"steps": 0}, {"cycles": 0}, {"ramp": 0.0}):
+        with pytest.raises(ValueError, match="kl_weight: expected"):
+            kl_weight(1, **{"shape": "linear", **wrong})
+
+
+def history(**series):
+    length = len(next(iter(series.values())))
+    return [{"epoch": i + 1, **{name: values[i] for name, values in series.items()}} for i in range(length)]
+
+
+def test_a_rising_loss_is_noticed():
+    assert advice.rising(history(train_loss=[1.0, 1.1, 1.2])) is None
+    assert advice.rising(history(train_loss=[1.0, 0.9, 1.2, 1.3])) is None
+    assert "for 3 epochs the training loss has risen" in advice.rising(history(train_loss=[1.0, 1.1, 1.2, 1.3]))
+    assert advice.rising([{"epoch": 1}]) is None
+
+
+def test_learning_by_heart_is_noticed():
+    falling = [1 / (i + 1) for i in range(8)]
+    text = advice.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0]))
+    assert "lowest in epoch 3" in text
+    assert advice.overfitting(history(train_loss=falling, test_loss=[1, 0.8, 0.7, 0.7, 0.71, 0.7, 0.71, 0.72])) is None
+    assert advice.overfitting(history(train_loss=falling[::-1], test_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])) is None
+    validated = history(train_loss=falling, test_loss=falling, validation_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])
+    assert "lowest in epoch 3" in advice.overfitting(validated)
+    assert advice.overfitting([{"epoch": 1}]) is None
+
+
+def test_a_collapsed_posterior_is_noticed():
+    assert advice.collapse(3, 12.0) is None
+    assert "0 latents are active and carry 0.01 nats" in advice.collapse(0, 0.01)
+    assert "posterior collapse" in advice.collapse(1, 0.2)

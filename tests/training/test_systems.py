@@ -1,0 +1,197 @@
+"""Each system has learned after some seconds through the command line: a bound that an untrained or broken one misses."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import nnscratch as nns
+from nnscratch.cli import main
+from nnscratch.data import Digits, MovingShapes
+from nnscratch.training import Run, metrics
+from nnscratch.training.corruption import random_masks
+from nnscratch.training.privacy import epsilon
+from nnscratch.training.recipe import restore
+
+
+def train(folder, system, *options, data="digits"):
+    assert main(["train", system, "--data", data, "--out", str(folder), "--quiet", *map(str, options)]) == 0
+    with open(folder / "metrics.csv") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse"])
+def test_the_row_classifier_reads_digits(tmp_path, loss):
+    options = ("--hidden", 48, "--epochs", 6, "--lr", 0.006, "--schedule", "cosine", "--loss", loss)
+    assert train(tmp_path / "run", "lstm", *options)[-1]["test_accuracy"] > 0.85
+
+
+def test_the_mse_loss_is_the_brier_score(tmp_path):
+    row = train(tmp_path / "run", "cnn", "--limit", 100, "--epochs", 1, "--loss", "mse", "--dropout", 0.1)[0]
+    model, _ = restore(Run(tmp_path / "run"))
+    x, labels = Digits(train=False).batch(range(100))
+    with nns.no_grad():
+        p = nns.softmax(model(nns.tensor(x)), 1).numpy()
+    assert row["test_loss"] == pytest.approx(((p - np.eye(10)[labels]) ** 2).sum(1).mean(), rel=1e-4)
+
+
+def test_an_autoencoder_denoises(tmp_path):
+    """Better than what it was given, by 4 dB."""
+    row = train(tmp_path / "run", "autoencoder", "--purpose", "denoise", "--limit", 300, "--epochs", 3, "--width", 16)[-1]
+    noise = -10 * np.log10(0.2**2 / 3)  # the mean square of a level that is uniform on 0..0.2
+    assert row["test_plain_psnr"] == pytest.approx(noise, abs=2.5)  # clipped to 0..1, half of it is gone on black
+    assert row["test_psnr"] > row["test_plain_psnr"] + 4
+
+
+def test_an_autoencoder_fills_in(tmp_path):
+    """Where a part is missing, the mean of what was seen there in training is the baseline."""
+    options = ("--purpose", "inpaint", "--size", 16, "--epochs", 4, "--width", 16, "--lr", 0.004, "--schedule", "linear")
+    row = train(tmp_path / "run", "autoencoder", *options)[-1]
+    train_images, test = (Digits(train=part, size=16).images for part in (True, False))
+    known = np.concatenate([random_masks(n, 16, 16, g) for g in [nns.Generator(0)] for n in (250, 50)])
+    filled = np.where(known, test, train_images.mean(0))
+    assert row["test_loss"] < 0.9 * metrics.mse(filled, test)
+    assert (tmp_path / "run" / "restored.png").stat().st_size > 0
+
+
+def test_an_autoencoder_finds_what_is_odd(tmp_path):
+    """Trained on digits, it scores stripes higher than nearly all digits that it has not seen."""
+    train(tmp_path / "run", "autoencoder", "--architecture", "dense", "--size", 16, "--epochs", 8)
+    model, _ = restore(Run(tmp_path / "run"))
+    digits = Digits(train=False, size=16).images[:200]
+    stripes = np.tile((np.arange(16) // 2 % 2).astype(np.float32), (50, 1, 16, 1))
+    with nns.no_grad():
+        usual, odd = (model.anomaly_score(nns.tensor(x)).numpy() for x in (digits, stripes))
+    assert np.quantile(usual, 0.95) < odd.min()
+
+
+def test_a_conditional_vae_draws_what_is_asked_for(tmp_path, capsys):
+    options = ("--architecture", "conv", "--conditional", "--binarize", "dynamic", "--size", 16, "--epochs", 8, "--lr", 0.003)
+    row = train(tmp_path / "run", "vae", *options, "--annealing", "linear", "--anneal-steps", 200, "--hidden", 64)[-1]
+    data = Digits(train=True, size=16)
+    mean = np.clip(data.images.mean(0), 1e-3, 1 - 1e-3)
+    test = Digits(train=False, size=16).images
+    average = -(test * np.log(mean) + (1 - test) * np.log(1 - mean)).sum((1, 2, 3)).mean()
+    assert row["test_loss"] < average - 15
+    model, _ = restore(Run(tmp_path / "run"))
+    with nns.no_grad():
+        drawn = model.sample(200, nns.Generator(0), np.arange(200) % 10).numpy()
+    centres = np.stack([data.images[data.labels == k].mean(0) for k in range(10)])
+    nearest = ((drawn[:, None] - centres) ** 2).sum((2, 3, 4)).argmin(1)
+    assert (nearest == np.arange(200) % 10).mean() > 0.7
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run"), "--iwae", "20"]) == 0
+    lines = dict(line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:])
+    assert float(lines["loss"]) - 6 < float(lines["iwae_nll"]) < float(lines["loss"]) - 0.1
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    assert "iwae" not in capsys.readouterr().out
+
+
+def test_importance_weights_train(tmp_path):
+    row = train(tmp_path / "run", "vae", "--size", 16, "--importance", 3, "--epochs", 2, "--limit", 500)[-1]
+    assert row["train_loss"] < 150 and row["test_active"] > 0
+
+
+def test_a_row_lstm_knows_digits_and_completes_them(tmp_path):
+    """In nats better than independent pixels by a quarter; and of its completions the own lower half is nearer than another."""
+    row = train(
+        tmp_path / "run",
+        "row-lstm",
+        "--binarize",
+        "threshold",
+        "--hidden",
+        64,
+        "--epochs",
+        10,
+        "--lr",
+        0.006,
+        "--schedule",
+        "cosine",
+    )[-1]
+    ones, test = (Digits(train=part).images > 0.5 for part in (True, False))
+    p = np.clip(ones.mean(0), 1e-3, 1 - 1e-3)
+    independent = -np.where(test, np.log(p), np.log(1 - p)).sum((1, 2, 3)).mean()
+    assert row["test_loss"] < 0.75 * independent
+    model, _ = restore(Run(tmp_path / "run"))
+    known = np.ones((1, 1, 8, 8), np.float32)
+    known[:, :, 4:] = 0
+    x = test[:200].astype(np.float32)
+    completed = model.complete(nns.tensor(x), nns.tensor(known), nns.Generator(0)).numpy()
+    own, other = (np.abs(completed - y).mean() for y in (x, np.roll(x, 1, 0)))
+    assert own < 0.75 * other
+
+
+def test_a_conv_lstm_foresees_motion(tmp_path):
+    """Better than expecting the last picture again."""
+    options = ("--size", 16, "--hidden", 16, "--layers", 1, "--epochs", 8, "--lr", 0.01, "--limit", 96, "--batch-size", 8)
+    row = train(tmp_path / "run", "conv-lstm", *options, data="moving-digits")[-1]
+    assert row["test_psnr"] > row["test_still_psnr"] + 0.8
+    films = MovingShapes(200, seed=1, kind="digits", size=16).data[:96] / 255
+    assert row["test_still_psnr"] == pytest.approx(metrics.psnr(films[:, 9:-1], films[:, 10:]), abs=0.02)
+    assert (tmp_path / "run" / "films.gif").read_bytes()[:4] == b"GIF8"
+
+
+def test_resuming_gives_the_same_bits(tmp_path):
+    """With everything that changes over a training: annealing, a schedule, random binarisation, averages of weights."""
+    options = ("--size", 8, "--limit", 200, "--epochs", 3, "--annealing", "cyclic", "--anneal-steps", 18, "--schedule", "cosine")
+    more = ("--binarize", "dynamic", "--ema", 0.9, "--hidden", 16, "--l1", 1e-4, "--weight-decay", 1e-3)
+    train(tmp_path / "whole", "vae", *options, *more)
+    shutil.copytree(tmp_path / "whole", tmp_path / "again")
+    checkpoints = Run(tmp_path / "again").checkpoints()
+    assert [c.step for c in checkpoints] == [14, 21]
+    shutil.rmtree(checkpoints[-1].folder)
+    train(tmp_path / "again", "vae", "--resume")
+    files = [{p.name: p.read_bytes() for p in Run(tmp_path / name).latest().folder.iterdir()} for name in ("whole", "again")]
+    assert files[0] == files[1]
+    assert (tmp_path / "whole" / "metrics.csv").read_bytes() == (tmp_path / "again" / "metrics.csv").read_bytes()
+
+
+def test_weights_shrink_where_asked(tmp_path):
+    sizes = {}
+    for name, options in {"plain": (), "l1": ("--l1", 0.01), "l2": ("--weight-decay", 0.1)}.items():
+        train(tmp_path / name, "cnn", "--limit", 64, "--epochs", 6, *options)
+        weights = [p.detach().numpy() for p in restore(Run(tmp_path / name))[0].parameters() if p.ndim > 1]
+        sizes[name] = np.mean(np.abs(np.concatenate([w.ravel() for w in weights])))
+    assert sizes["l1"] < 0.8 * sizes["plain"] and sizes["l2"] < 0.9 * sizes["plain"]
+
+
+def test_a_private_run_tells_its_epsilon(tmp_path):
+    options = ("--limit", 64, "--epochs", 2, "--hidden", 8, "--private-noise", 1.5, "--batch-size", 16)
+    rows = train(tmp_path / "run", "lstm", *options, "--private-clip", 0.5)
+    assert [row["epsilon"] for row in rows] == pytest.approx([epsilon(0.25, 1.5, steps, 1e-5) for steps in (4, 8)])
+
+
+def test_a_run_without_the_newer_options_goes_on(tmp_path):
+    train(tmp_path / "run", "cnn", "--limit", 64, "--epochs", 1)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    for name in ("schedule", "l1", "weight_decay", "private_noise", "private_clip"):
+        del config["training"][name]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    assert len(train(tmp_path / "run", "cnn", "--resume", "--epochs", 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("system", "options", "message"),
+    [
+        ("vae", ["--importance", "3", "--beta", "2"], "has no KL term"),
+        ("vae", ["--binarize", "dynamic", "--likelihood", "gaussian"], "need the bernoulli likelihood"),
+        ("vae", ["--architecture", "conv", "--size", "10"], "multiples of 4"),
+        ("autoencoder", ["--purpose", "enhance", "--size", "9"], "even sides, got 9x9; choose a --size"),
+        ("autoencoder", ["--purpose", "colourise"], "need 3 channels, these have 1"),
+        ("autoencoder", ["--architecture", "dense", "--purpose", "inpaint"], "cannot inpaint"),
+        ("conv-lstm", [], "'digits' does not hold films (T, C, H, W) but samples of shape ((1, 8, 8), ())"),
+        ("conv-lstm", ["--kernel-size", "4"], "must be odd, got 4"),
+        ("lstm", ["--private-noise", "1", "--batch-size", "8"], "a batch size from 16"),
+    ],
+)
+def test_what_does_not_go_together_is_said(tmp_path, capsys, system, options, message):
+    assert main(["train", system, "--data", "digits", "--out", str(tmp_path / "run"), *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_only_a_vae_has_an_importance_bound(tmp_path, capsys):
+    train(tmp_path / "run", "lstm", "--limit", 64, "--epochs", 1, "--hidden", 4)
+    assert main(["evaluate", str(tmp_path / "run"), "--iwae", "5"]) == 1
+    assert "a lstm has no latent code" in capsys.readouterr().err
