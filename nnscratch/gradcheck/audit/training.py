@@ -1,5 +1,7 @@
 """What training runs: float32, large enough for the compiled kernels, fused as nn.Sequential fuses it."""
 
+from typing import Any
+
 from ... import nn
 from ...kernels import ConvSpec
 from .draw import below, normal, positive, within
