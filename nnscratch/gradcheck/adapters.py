@@ -8,19 +8,23 @@ from typing import Any
 import numpy as np
 
 
+def _flat(y: Any) -> list[Any]:
+    """The parts of a result, nested as they may be (the output and the states of a recurrent layer)."""
+    return [t for part in y for t in _flat(part)] if isinstance(y, (tuple, list)) else [y]
+
+
 def from_torch(f: Callable) -> tuple[Callable, Callable]:
-    """`check_vjp(*from_torch(f), inputs)`: f takes torch tensors and returns a tensor or a tuple of them."""
+    """`check_vjp(*from_torch(f), inputs)`: f takes torch tensors and returns a tensor, or several in tuples or lists."""
     import torch
 
     def forward(*arrays: np.ndarray) -> Any:
         with torch.no_grad():
             y = f(*[torch.from_numpy(np.array(a)) for a in arrays])
-        return tuple(t.numpy(force=True) for t in y) if isinstance(y, tuple) else y.numpy(force=True)
+        return tuple(t.numpy(force=True) for t in _flat(y)) if isinstance(y, (tuple, list)) else y.numpy(force=True)
 
     def vjp(u: Any, _y: Any, *arrays: np.ndarray) -> tuple[Any, ...]:
         xs = [torch.from_numpy(np.array(a)).requires_grad_(a.dtype.kind == "f") for a in arrays]
-        ys = f(*xs)
-        pairs = list(zip(ys, u)) if isinstance(ys, tuple) else [(ys, u)]
+        pairs = zip(_flat(f(*xs)), _flat(u))
         live = [(t, torch.from_numpy(np.array(g))) for t, g in pairs if t.requires_grad]
         free = [x for x in xs if x.requires_grad]
         none = [None] * len(free)

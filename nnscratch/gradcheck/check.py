@@ -12,9 +12,9 @@ from . import exact, lowprecision
 from .examine import Examination
 from .hints import hint
 from .locate import locate as find_elements
-from .numeric import Array
 from .problem import BudgetError, Problem, prepare
 from .report import Curve, Finding, Report, Verdict, judge
+from .vectors import Array
 
 BUDGET = 20_000
 
@@ -83,14 +83,16 @@ def _check(
         exam, findings = _off_the_extremum(exam, findings, notes, rng, options)
     if locate:
         findings = _located(exam, findings)
-    steady = judge(findings) is not Verdict.NONDETERMINISTIC
+    steady, excess = judge(findings) is not Verdict.NONDETERMINISTIC, exam.excess
     if steady and own is not problem:
         problem.evaluations += own.evaluations
         problem.writes += [w for w in own.writes if w not in problem.writes]
         if judge(findings) is not Verdict.WRONG:
-            findings += lowprecision.compare(problem, own, xs, names, rng)
+            found, narrow = lowprecision.compare(problem, own, xs, names, rng)
+            findings, excess = findings + found, max(excess, narrow)
     if steady and judge(findings) is not Verdict.WRONG:
-        findings += exact.layout_free(exam.problem, exam.xs, exam.y, exam.us[0], exam.sigma, exam.cond, names)
+        roundoff = [exam.cond.rows(i)[0] for i in range(len(xs))]
+        findings += exact.layout_free(exam.problem, exam.xs, exam.y, exam.us[0], exam.sigma, roundoff, names)
     findings += [
         Finding(Verdict.SIDE_EFFECT, what, i, name=None if i is None else names[i], hint="work on a copy")
         for what, i in problem.writes
@@ -100,7 +102,7 @@ def _check(
         f.order = order
     return Report(
         judge(findings), findings, problem.evaluations, _curve(exam, findings), exam.resolution, seed, notes + exam.notes,
-        name, order,
+        name, order, excess,
     )  # fmt: skip
 
 
@@ -135,7 +137,7 @@ def _off_the_extremum(
 def _moved(exam: Examination, reach: float, rng: np.random.Generator, floor: float = 0.0) -> list[Array]:
     """Every element moved by a random part of its size (or of `floor` times the typical size, whichever is larger), to the side
     where the function stays finite."""
-    best, fewest = list(exam.xs), None
+    best, fewest = list(exam.xs), 1 + exam.y.size
     for side in (0, 1, -1):
         xs = list(exam.xs)
         for i in exam.active:
@@ -143,12 +145,22 @@ def _moved(exam: Examination, reach: float, rng: np.random.Generator, floor: flo
             size = np.maximum(np.where(x == 0, exam.scale(i), np.abs(x)), floor * exam.scale(i))
             size = size * reach * rng.uniform(0.5, 1.0, x.shape)
             xs[i] = (x + size * (side or rng.choice([-1.0, 1.0], x.shape))).astype(x.dtype)
-        lost = int(np.sum(~np.isfinite(exam.problem.vector(exam.problem.call(xs)))))
-        if fewest is None or lost < fewest:
+        lost = _lost(exam.problem, xs)
+        if lost < fewest:
             best, fewest = xs, lost
         if not lost:
             break
     return best
+
+
+def _lost(problem: Problem, xs: list[Array]) -> int:
+    """How many outputs are not finite at xs; more than there are, where the function raises."""
+    try:
+        return int(np.sum(~np.isfinite(problem.vector(problem.call(xs)))))
+    except BudgetError:
+        raise
+    except Exception:
+        return 1 + sum(y.size for y in problem.outputs)
 
 
 def _located(exam: Examination, findings: list[Finding]) -> list[Finding]:

@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .numeric import Array
 from .problem import Problem
+from .vectors import Array
 
 STEP = 1e-20
 # Comparisons and what is built on them look at the real part first: they choose the same branch as for the real numbers.

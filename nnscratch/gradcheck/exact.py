@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .numeric import Array
 from .problem import Problem
 from .report import Finding, Verdict
+from .vectors import Array
 
 
 def position(i: int, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -115,4 +115,4 @@ def _close(a: Array, b: Array, dtype: Any, slack: Array) -> bool:
     finite = np.isfinite(a) & np.isfinite(b)
     scale = np.max(np.abs(b), initial=0.0, where=finite)
     off = np.where(finite, np.abs(a.astype(np.float64) - b), 0.0)
-    return bool(np.all(off <= float(np.finfo(dtype).eps) ** 0.5 * scale + slack))
+    return bool(np.all(off <= float(np.finfo(dtype).eps) ** 0.5 * scale + np.nan_to_num(slack, nan=np.inf)))

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from .examine import Examination
-from .numeric import Array, norm
+from .vectors import Array, norm
 
 
 def hint(exam: Examination, i: int) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .report import FAULTS, Curve, Finding, Report, Verdict
-from .text import headline, number, reading
+from .text import figures, headline, number, reading
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222; background: #fff }
@@ -53,8 +53,7 @@ def section(report: Report) -> str:
     if len(report.curve) > 2:
         parts.append(svg(report.curve))
         parts.append(f"<p class='note'>{escape(reading(report.curve))}</p>")
-    resolution = f"resolution {report.resolution:.1g}, " if 0 < report.resolution < math.inf else ""
-    parts.append(f"<p class='note'>{resolution}{report.evaluations} evaluations, seed {report.seed}</p></section>")
+    parts.append(f"<p class='note'>{escape(figures(report))}</p></section>")
     return "\n".join(parts)
 
 

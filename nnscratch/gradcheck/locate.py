@@ -14,8 +14,9 @@ import numpy as np
 from .exact import position
 from .examine import Examination
 from .measure import Test
-from .numeric import RATIO, Array, norm
+from .numeric import RATIO
 from .report import Finding
+from .vectors import Array, norm
 
 SPEND = 320  # evaluations at most for one disagreement
 MOST = 4  # elements reported

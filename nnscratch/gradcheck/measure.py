@@ -9,32 +9,12 @@ from typing import Any
 import numpy as np
 
 from . import complexstep, exact
-from .numeric import RATIO, Array, Derivative, level, norm
+from .conditioning import Conditioning
+from .numeric import Derivative, Line, level
+from .precision import Precision
 from .problem import Problem
 from .report import Finding, Verdict
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What arithmetic allows: the oracle (steps, target), and the gradient under test (floor, the relative error let pass)."""
-
-    eps: float
-    smallest: float
-    target: float
-    floor: float
-    own: float  # the eps of the gradient under test
-
-    @classmethod
-    def of(cls, oracle: Any, analytic: Any) -> Precision:
-        eps, own = float(np.finfo(oracle).eps), float(np.finfo(analytic).eps)
-        smallest = RATIO ** round(np.log(eps**0.5) / np.log(RATIO))
-        return cls(eps, smallest, max(1e-11, eps**0.9), max(1e-8, 80 * own), own)
-
-    def ladder(self, start: float, deep: bool) -> tuple[list[float], list[float]]:
-        """Steps start, start/4, ... to the smallest; and, for a ladder cut short, small steps that show noise and kinks."""
-        count = max(3, 1 + round(np.log(start / self.smallest) / np.log(RATIO)))
-        steps = [start * RATIO**-k for k in range(count)]
-        return steps, [] if deep else [64 * self.smallest, 4 * self.smallest, self.smallest]
+from .vectors import Array, magnitude, norm, signs, weighted
 
 
 @dataclass
@@ -55,21 +35,10 @@ class Test:
         return int(np.argmax(np.nan_to_num(self.excess)))
 
 
-def signs(rng: np.random.Generator, shape: Any) -> Array:
-    """Random signs times magnitudes in [1/2, 3/2]: no element is overlooked for being near zero; exact in every float dtype."""
-    return rng.choice([-1.0, 1.0], shape) * rng.integers(32, 97, shape) / 64
-
-
-def magnitude(x: Array) -> float:
-    """The typical size of the finite entries; 1 for zeros."""
-    values = np.abs(x[np.isfinite(x)].astype(np.float64))
-    top = values.max(initial=0.0)
-    return float(top * np.sqrt(np.mean((values / top) ** 2))) if top > 0 else 1.0
-
-
 class Measurement:
     """`us` the cotangents, `gs` their gradients (per input, a row for each), `tests` the directions held against them, and on the
-    way the noise `sigma` of each output and the roundoff `cond` of each gradient element."""
+    way the noise `sigma` of each output and the roundoff `cond` of each gradient element. Cotangents of one of the `kinds` are
+    on the same outputs, in the same proportions."""
 
     def __init__(self, problem: Problem, xs: Sequence[Array], precision: Precision, rng: np.random.Generator,
                  projections: int | str, names: Sequence[str], subgradient: bool = False):  # fmt: skip
@@ -83,7 +52,6 @@ class Measurement:
         self.resolution = np.inf
         self.singular = False
         self.stationary = False
-        self.cond: list[Array] = []
         self._complex = precision.eps < 1e-15
         self._doubted = False
         self.refuted: dict[int, Test] = {}  # the test that failed, by input
@@ -124,9 +92,10 @@ class Measurement:
     def _cotangents(self) -> None:
         """Random cotangents; of several outputs each also gets some of its own, so that a small one is not drowned."""
         if self.full and self.y.size * sum(self.xs[i].size for i in self.active) <= 1e7:
-            self.us = np.eye(self.y.size) * self.alive
+            self.us, self.kinds = np.eye(self.y.size) * self.alive, np.arange(self.y.size)
             return
         us = signs(self.rng, (self.projections, self.y.size))
+        self.kinds = np.zeros(self.projections, int)
         parts = [self.problem.outputs[i].size for i in self.problem.floats]
         if len(parts) > 1:
             owner = np.repeat(np.arange(len(parts)), parts)
@@ -134,6 +103,8 @@ class Measurement:
                 k = c % (len(parts) + 1)
                 if k < len(parts):
                     us[c] *= owner == k
+                    self.kinds[c] = 1 + k
+        self.kinds = np.unique(self.kinds, return_inverse=True)[1]
         self.us = us * self.alive
 
     def _gradients(self) -> bool:
@@ -145,6 +116,7 @@ class Measurement:
             return False
         bad = {f.input for f in self.findings}
         self.active = [i for i in self.active if i not in bad]
+        self._as_precise_as(first)
         rows: list[list[Array]] = [[] for _ in xs]
         for c, u in enumerate(self.us):
             pulled = first if c == 0 else problem.pull(u, xs)
@@ -158,53 +130,27 @@ class Measurement:
             row = np.zeros(xs[i].size) if again[i] is None else again[i].astype(np.float64).ravel()
             if not self.repeats(self.gs[i][0], row, "VJP"):
                 return False
-        self._conditioning()
-        slack = [20 * c + r for c, r in zip(self.cond, self.rest())]
+        self.cond = Conditioning(self)
+        self.cond.sample()
+        slack = [20 * self.cond.worst(i) + self.cond.rest(i).max(axis=0, initial=0.0) for i in range(len(xs))]
         self.findings += exact.linear(problem, xs, self.us, self.gs, slack, self.names)
         return True
 
-    def _conditioning(self) -> None:
-        """How much each gradient element moves when inputs, outputs and cotangent are rounded differently: its own roundoff."""
-        own = self.precision.own
-        cond = [np.zeros(x.size) for x in self.xs]
-        try:
-            cond = self._moves(2 * own)
-            tops = [np.max(np.abs(g), initial=0.0, where=np.isfinite(g)) for g in self.gs]
-            if any(c.max(initial=0.0) > 1e-4 * top for c, top in zip(cond, tops)):
-                # Roundoff grows with the rounding; another branch, taken at a tie, does not. Nor does the rest that is left when
-                # all digits have cancelled, but that is small.
-                far, rest = self._moves(32 * own), self.rest()
-                cond = [np.where(f < 4 * c, np.minimum(c, r), c) for f, c, r in zip(far, cond, rest)]
-        except (ArithmeticError, ValueError):
-            pass  # a point on the edge of the domain
-        self.cond = [np.maximum(old, new) for old, new in zip(self.cond, cond)] if self.cond else cond
-
-    def rest(self) -> list[Array]:
-        """What rounding may leave of gradients that are zero but for it: of the size of eps · u · y / x."""
-        height = 64 * self.precision.own * weighted(self.us, self.y).max(initial=0.0)
-        sizes = [np.fmax(np.abs(x), magnitude(x)) if x.dtype.kind == "f" else np.ones(x.shape) for x in self.xs]
-        return [height / size.ravel() for size in sizes]
+    def _as_precise_as(self, gs: Sequence[Any]) -> None:
+        """A gradient narrower than its input is good to its own dtype at best."""
+        narrow = [i for i in self.active if gs[i] is not None and np.finfo(gs[i].dtype).eps > self.precision.own]
+        if narrow:
+            kind = min((gs[i].dtype for i in narrow), key=lambda d: d.itemsize)
+            self.precision = self.precision.with_gradient(kind)
+            names = ", ".join(self.names[i] for i in narrow)
+            self.notes.append(f"the gradient of {names} is {kind}: faults below {self.precision.floor:.0e} of it are not seen")
 
     def doubt(self) -> bool:
         """Once: sample the gradient's roundoff some more before something is called wrong. One sample can be small by luck."""
         first, self._doubted = not self._doubted, True
         for _ in range(4 if first else 0):
-            self._conditioning()
+            self.cond.sample()
         return first
-
-    def _moves(self, reach: float) -> list[Array]:
-        problem, rng = self.problem, self.rng
-        wobble = lambda a: np.asarray(a * (1 + reach * rng.uniform(-1, 1, a.shape))).astype(a.dtype) if a.dtype.kind == "f" else a
-        near = [wobble(x) for x in self.xs]
-        outputs = [wobble(y) for y in problem.call(near)]
-        total = [np.zeros(x.size) for x in self.xs]
-        for c in range(min(2, len(self.us))):
-            pulled = problem.pull(wobble(self.us[c]), near, outputs)
-            for i in self.active:
-                if pulled[i] is not None:
-                    off = np.abs(pulled[i].astype(np.float64).ravel() - self.gs[i][c])
-                    total[i] = np.maximum(total[i], np.nan_to_num(off, nan=0.0, posinf=0.0))
-        return total
 
     # ---------------------------------------------------------------------------------------------- the numeric derivative
 
@@ -218,9 +164,9 @@ class Measurement:
         scale = self.scale(i)
         usable = np.isfinite(x) & np.all(np.isfinite(self.gs[i]), axis=0).reshape(x.shape)
         if self.full:
-            vs = np.zeros((x.size, x.size))
-            np.fill_diagonal(vs, scale)
-            return list(vs.reshape(x.size, *x.shape) * usable)
+            each = np.zeros((x.size, x.size))
+            np.fill_diagonal(each, scale)
+            return list(each.reshape(x.size, *x.shape) * usable)
         count = max(2, -(-self.projections // len(self.active)))
         weight = norm(self.gs[i], axis=0).reshape(x.shape)
         some = weight[usable & (weight > 0)]
@@ -228,7 +174,9 @@ class Measurement:
         equal = np.where(weight > 0, np.minimum(1.0, pivot / np.where(weight > 0, weight, 1.0)), 1.0) * scale
         own = np.where(x == 0, scale, np.abs(np.where(usable, x, 1.0)))
         families = [scale, equal, scale, own]
-        return [np.where(usable, signs(self.rng, x.shape) * families[k % 4], 0.0) for k in range(count)]
+        vs = [np.where(usable, signs(self.rng, x.shape) * families[k % 4], 0.0) for k in range(count)]
+        # Elements that are tied must also move to the same side: only then do they add up what each of them was given too much.
+        return [np.abs(vs[0]), *vs[1:]] if self.subgradient else vs
 
     def planned(self) -> int:
         """The most evaluations that the directions may take."""
@@ -241,12 +189,25 @@ class Measurement:
         line = self.problem.line(self.xs, i, v)
         masked = lambda t: np.where(self.alive, line(t), 0.0)
         target = -1.0 if deep else self.precision.target
-        d = Derivative(masked, np.where(self.alive, self.y, 0.0), self.sigma, steps, probes, target)
+        y = np.where(self.alive, self.y, 0.0)
+        d = Derivative(masked, y, self.sigma, steps, probes, target)
+        if np.any(d.restless):
+            d = self._finer(masked, y, d)
         if self._complex and norm(d.error) > 0.1 * self.precision.floor * norm(d.value):
             found = complexstep.slope(self.problem, self.xs, i, v, self.y)
             self._complex = found is not None  # a function that takes no complex numbers is asked once
             if found is not None:
                 d.know(*[np.where(self.alive, part, 0.0) for part in found])
+        return d
+
+    def _finer(self, line: Line, y: Array, d: Derivative) -> Derivative:
+        """The derivative from steps so small that restless outputs respond to them less and less; d if there are none."""
+        steps, restless = self.precision.below(d.steps[-1]), d.restless
+        most = np.max([np.abs(e) * h for h, e in zip(d.steps, d.differences)], axis=0)[restless]
+        for k, h in enumerate(steps[:-2]):
+            response = np.abs(line(h) - line(-h))[restless] / 2
+            if np.mean(response < 0.3 * most) > 0.9:
+                return Derivative(line, y, self.sigma, steps[k:], [], -1.0)
         return d
 
     def _walk(self) -> None:
@@ -259,7 +220,41 @@ class Measurement:
                 self._learn_noise(d)
         for t in self.tests:
             t.derivative.refine(self.sigma)
+        self._equalise()
+        for t in self.tests:
             self.compare(t)
+
+    def _equalise(self) -> None:
+        """Where the outputs respond to a direction by very different amounts: a cotangent under which all of them count alike, so
+        that a fault in the small ones shows."""
+        if self.full or self.precision.eps > 1e-15:
+            return
+        for i in self.active[:3]:
+            mine = [t for t in self.tests if t.input == i]
+            if not mine:
+                continue
+            d = mine[min(3, len(mine) - 1)].derivative
+            size = np.abs(d.value)
+            clear = self.alive & (size > 10 * d.error)
+            if np.sum(clear) < 2 or size[clear].max() < 1e3 * np.quantile(size[clear], 0.1):
+                continue
+            u = np.where(
+                clear, signs(self.rng, size.shape) / np.maximum(size, 1e4 * d.error, where=clear, out=np.ones_like(size)), 0.0
+            )
+            u *= norm(self.us[0] * d.value) / norm(u * d.value)
+            pulled = self.problem.pull(u, self.xs)
+            rows = [np.zeros(x.size) if g is None else g.astype(np.float64).ravel() for g, x in zip(pulled, self.xs)]
+            if all(np.all(np.isfinite(rows[k])) for k in self.active):
+                self.us = np.vstack([self.us, u])
+                self.gs = [np.vstack([g, rows[k]]) if k in self.active else g for k, g in enumerate(self.gs)]
+                self.kinds = np.append(self.kinds, max(self.kinds) + 1)
+                self.cond.sample([int(self.kinds[-1])])
+
+    @property
+    def excess(self) -> float:
+        """The largest difference of the two sides as a share of what it may be."""
+        shares = [np.abs(t.analytic - t.numeric) / np.maximum(t.bound + t.slack, np.finfo(float).tiny) for t in self.tests]
+        return float(max((np.max(np.nan_to_num(s), initial=0.0) for s in shares), default=0.0))
 
     def _learn_noise(self, d: Derivative) -> None:
         self._samples += 1
@@ -275,14 +270,9 @@ class Measurement:
         t.bound = (
             4 * weighted(us, d.truncation)
             + 5 * weighted(us, d.roundoff)
-            + 8 * norm(self.cond[t.input] * v)
-            + self.precision.floor * norm(gv, axis=1)
+            + 8 * norm(self.cond.rows(t.input) * v, axis=1)
+            + (self.precision.sharp if d.stepless else self.precision.floor) * norm(gv, axis=1)
         )
         t.slack = 0.5 * np.abs(us) @ d.gap
         t.excess = np.abs(t.analytic - t.numeric) / np.where(t.bound > 0, t.bound, np.finfo(float).tiny)
         return t
-
-
-def weighted(us: Array, e: Array) -> Array:
-    """The norm of u·e for each cotangent u, where u = 0 silences even an infinite e."""
-    return norm(np.where(us == 0, 0.0, us * e), axis=1)

@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+
+from .vectors import Array, norm
 
 RATIO = 4.0
 COLUMNS = 5  # more extrapolations would only amplify the noise
 
-Array = np.ndarray
 Line = Callable[[float], Array]  # t -> f(x + t·v), all outputs in one vector
-
-
-def norm(a: Array, axis: int | None = None) -> Any:
-    """The Euclidean norm, safe from overflow at 1e300 and underflow at 1e-300."""
-    top = np.max(np.abs(a), axis=axis, keepdims=True, initial=0.0)
-    unit = np.where((top > 0) & np.isfinite(top), top, 1.0)
-    total = np.sqrt(np.sum((a / unit) ** 2, axis=axis)) * np.squeeze(unit, axis)
-    return float(total) if axis is None else total
 
 
 def level(squares: Array, count: int, magnitude: Array) -> Array:
@@ -37,10 +29,15 @@ def level(squares: Array, count: int, magnitude: Array) -> Array:
 
 
 class Table:
-    """A Richardson table over the steps given to it so far, with the best entry of every output."""
+    """A Richardson table over the steps given to it so far, with the best entry of every output.
 
-    def __init__(self, sigma: Array):
+    `since`: for each output, the first step that counts.
+    """
+
+    def __init__(self, sigma: Array, since: Array | int = 0):
         self.sigma = sigma  # the noise of each output
+        self.since = since
+        self._count = 0
         self.value = np.zeros_like(sigma)
         self.truncation = np.full_like(sigma, np.inf)
         self.step = np.full_like(sigma, 1.0)
@@ -65,14 +62,14 @@ class Table:
             gaps.append(gap)
             if j > 1:  # two neighbours can agree by luck, three hardly
                 gap = np.maximum(gap, 0.05 * before[j - 1])
-            total = gap + noise
+            total = np.where(self._count - max(j, 1) >= self.since, gap + noise, np.inf)
             better = total < self._total
             if better.any():
                 np.copyto(self.value, entry, where=better)
                 np.copyto(self.truncation, gap, where=better)
                 np.copyto(self.step, h, where=better)
                 np.copyto(self._total, total, where=better)
-        self._row, self._gaps = row, gaps
+        self._row, self._gaps, self._count = row, gaps, self._count + 1
 
     @property
     def error(self) -> Array:
@@ -94,6 +91,7 @@ class Derivative:
         self.gaps: list[float] = []
         self._line, self._y = line, y
         self._evens: list[Array] = []  # (f(h) - 2 f(0) + f(-h)) / h at the two smallest steps
+        self._finest: list[Array] = []  # and, once asked for, at smaller ones still
         self._exact: tuple[Array, Array] | None = None
         self.moved = np.zeros(y.shape, bool)  # whether the output changed at all
         self.magnitude = np.abs(y)
@@ -119,6 +117,49 @@ class Derivative:
                 break
             self.refine(np.maximum(sigma, noise))
 
+    def _responses(self) -> list[Array]:
+        """How far the outputs move in each step."""
+        return [np.abs(d) * h for h, d in zip(self.steps, self.differences)]
+
+    @property
+    def restless(self) -> Array:
+        """Outputs that change as much in the smallest steps as in the largest, by more than roundoff and not by a jump: their
+        slope, if there is one, lies below the steps."""
+        responses = self._responses()
+        least = np.minimum(*responses[-2:]) if len(responses) > 1 else np.zeros_like(self._y)
+        most = np.max(responses, axis=0)
+        return (least > 0.01 * most) & (least > 1e3 * np.finfo(float).eps * self.magnitude) & ~self.broken
+
+    @property
+    def stepless(self) -> bool:
+        """Whether the difference is the same at any step, but for roundoff: the outputs are linear along v, or quadratic.
+
+        Such are the linear and multilinear functions in each argument: this is their adjoint identity, <g, v> = <u, f(v)>."""
+        if len(self.differences) < 3:
+            return False
+        first, *others = self.differences[:3]
+        size = 32 * np.finfo(float).eps * (np.abs(self._y) + np.abs(first) * self.steps[0])
+        return all(bool(np.all(np.abs(d - first) <= size / h)) for h, d in zip(self.steps[1:], others))
+
+    @property
+    def erratic(self) -> bool:
+        """Whether the curvature of some step is far larger than that of a step four times as large: chance, as like as not."""
+        bends = [gap * h for h, gap in zip(self.steps, self.gaps)]
+        least = 1e3 * np.finfo(float).eps * norm(self._y)
+        return any(later > max(10 * earlier, least) for earlier, later in itertools.pairwise(bends))
+
+    def _resolved_since(self) -> Array:
+        """The first step that an output responds to less than to those before. While a step four times smaller moves it as far,
+        it saturates or oscillates between the two, and their differences, small as they are, tell nothing of its slope."""
+        since = np.zeros(self._y.shape, int)
+        most = np.zeros_like(self._y)
+        responses = self._responses()[: self._rungs]
+        for k, (now, smaller) in enumerate(itertools.pairwise(responses)):
+            np.fmax(most, now, out=most)
+            since[(smaller > 0.3 * most) & (smaller > 1e-4 * self.magnitude)] = k + 1
+        since[since > len(responses) - 3] = 0  # never: noise, or a jump
+        return since
+
     def _sample(self, h: float) -> Array:
         plus, minus = self._line(h), self._line(-h)
         even = (plus - self._y) + (minus - self._y)
@@ -133,7 +174,7 @@ class Derivative:
 
     def refine(self, sigma: Array) -> None:
         """Choose the best entries again, knowing the noise of each output."""
-        table = Table(sigma)
+        table = Table(sigma, self._resolved_since())
         for h, d in zip(self.steps[: self._rungs], self.differences):
             table.add(h, d)
         self.value, self.truncation, self.roundoff = table.value, table.truncation, sigma / table.step
@@ -196,11 +237,30 @@ class Derivative:
             return np.zeros_like(self.value), np.isinf(self.truncation)
         (h0, h1), (e0, e1) = self.steps[-2:], [np.abs(e) for e in self._evens]
         d0, d1 = [np.abs(d) for d in self.differences[-2:]]
-        steady = (e1 > 0.5 * e0) & (e1 < 2 * e0)
-        flat = steady & (e1 * h1 > 12 * sigma) & (e1 > 1e-5 * np.abs(self.value))
+        flat = _alike(*self._evens) & (e1 * h1 > 12 * sigma) & (e1 > 1e-5 * np.abs(self.value))
+        flat &= self._stays(flat, h1, self._evens[1])
         gap = np.where(flat, np.maximum(e0, e1) + np.abs(e0 - e1) + 6 * sigma / h1, 0.0)
         # Noise can be no jump: neither what is small beside the response to a large step, nor beside the roundoff.
         small = np.maximum(1e-3 * np.abs(self.differences[0] * self.steps[0]), 12 * sigma)
         jump = (d1 * h1 > small) & (np.abs(d1 * h1 - d0 * h0) < 0.05 * d1 * h1)
         jump |= (e1 * h1 > small) & (np.abs(e1 * h1 - e0 * h0) < 0.05 * e1 * h1)
         return gap, jump | ~np.isfinite(self.truncation)
+
+    def _stays(self, flat: Array, h: float, gap: Array) -> Array:
+        """Which one-sided gaps, of those that could be roundoff of the larger outputs' size, stay at still smaller steps.
+
+        Of many outputs some small one always has a rounding error that shrinks, by chance, as a kink's part would: x (1 + tanh x)
+        is small at -3 and rounded like 3. It does not go on shrinking, on the same side."""
+        doubtful = flat & (np.abs(gap) * h < 256 * np.finfo(float).eps * np.max(self.magnitude, initial=0.0))
+        if not doubtful.any():
+            return np.ones_like(flat)
+        if not self._finest:
+            for smaller in (h / RATIO**k for k in range(1, 5)):
+                even = (self._line(smaller) - self._y) + (self._line(-smaller) - self._y)
+                self._finest.append(even / smaller)
+        return ~doubtful | np.all([_alike(gap, e) for e in self._finest], axis=0)
+
+
+def _alike(a: Array, b: Array) -> Array:
+    """Of one sign, and less than twice as large as each other."""
+    return (np.sign(a) * np.sign(b) > 0) & (np.abs(a) < 2 * np.abs(b)) & (np.abs(b) < 2 * np.abs(a))

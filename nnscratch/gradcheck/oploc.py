@@ -71,28 +71,42 @@ def trace(f: Callable, arrays: Sequence[Any], device: str = "cpu") -> list[Call]
     return tracer.calls
 
 
-def attribute(report: Report, f: Callable, arrays: Sequence[Any], device: str) -> None:
-    """Name, in the report's wrong findings, the first op that is wrong by itself, and the line that called it."""
+def attribute(report: Report, f: Callable, arrays: Sequence[Any], device: str, subgradient: bool = False) -> None:
+    """Name, in the report's wrong findings, the first op that is wrong by itself, and the line that called it.
+
+    `subgradient`: what it means there too; an op is checked on the very ties and kinks of its arguments then.
+    """
+    calls = trace(f, arrays, device)
+    for projections in (3, 12):  # "every op is right" is said only after a closer look
+        for call in calls:
+            local = _check_alone(call, report, projections, subgradient)
+            if local is not None and local.verdict is Verdict.WRONG:
+                for finding in report.findings:
+                    if finding.verdict is Verdict.WRONG:
+                        finding.op, finding.line = call.op.name, call.line
+                        finding.hint = local.findings[0].hint or finding.hint
+                return
+    report.notes.append("every recorded op is right by itself: the fault lies between them (a detached value, or a hook)")
+
+
+def _check_alone(call: Call, report: Report, projections: int, subgradient: bool) -> Report | None:
+    """The check of one op on its real arguments, at the order of the report; None where there is none to make."""
     from .tensors import gradcheck
 
-    for call in trace(f, arrays, device):
-        free = [i for i in call.depends if call.args[i].dtype.kind == "f"]
-        if not free:
-            continue
-        try:
-            local = gradcheck(_alone(call, free), [call.args[i] for i in free], order=report.order, seed=report.seed, budget=None,
-                              projections=3, raise_exception=False, _attribute=False)  # fmt: skip
-        except Exception as fault:  # the op cannot be run alone: say so and look on
-            report.notes.append(f"op {call.op.name} could not be checked by itself: {fault}")
-            continue
-        report.evaluations += local.evaluations
-        if local.verdict is Verdict.WRONG:
-            for finding in report.findings:
-                if finding.verdict is Verdict.WRONG:
-                    finding.op, finding.line = call.op.name, call.line
-                    finding.hint = local.findings[0].hint or finding.hint
-            return
-    report.notes.append("every recorded op is right by itself: the fault lies between them (a detached value, or a hook)")
+    free = [i for i in call.depends if call.args[i].dtype.kind == "f"]
+    if not free:
+        return None
+    try:
+        local = gradcheck(
+            _alone(call, free), [call.args[i] for i in free], order=report.order, seed=report.seed + projections, budget=None,
+            projections=projections, subgradient=subgradient, raise_exception=False, _attribute=False,
+        )  # fmt: skip
+    except Exception as fault:  # the op cannot be run alone: say so and look on
+        note = f"op {call.op.name} could not be checked by itself: {fault}"
+        report.notes += [note] if note not in report.notes else []
+        return None
+    report.evaluations += local.evaluations
+    return local
 
 
 def _alone(call: Call, free: Sequence[int]) -> Callable:

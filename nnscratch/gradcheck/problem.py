@@ -126,7 +126,7 @@ class Problem:
                 y = self.vector(self.call(moved))
             except BudgetError:
                 raise
-            except (ArithmeticError, ValueError, RuntimeError):
+            except Exception:  # it did not raise at x itself: t·v leads out of its domain
                 return np.full(size, np.nan)
             return y if y.size == size else np.full(size, np.nan)
 

@@ -118,7 +118,8 @@ class Report:
     """The outcome of one check.
 
     `verdict`; `findings`, gravest first (empty when CORRECT); `evaluations` of the forward; `curve`; `resolution`, the smallest
-    relative error that would have been seen; `notes`; `seed`. True in a boolean context only when CORRECT.
+    relative error that would have been seen; `excess`, the largest difference of analytic and numeric derivative over its bound
+    (at most 1 where nothing is wrong); `notes`; `seed`. True in a boolean context only when CORRECT.
     """
 
     verdict: Verdict
@@ -130,7 +131,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     name: str = "function"
     order: int = 1
-    located: bool = False
+    excess: float = 0.0
 
     def __bool__(self) -> bool:
         return self.verdict is Verdict.CORRECT

@@ -12,9 +12,9 @@ from ..nn.module import Module
 from ..tensor import Tensor
 from . import oploc
 from .check import BUDGET, check_vjp
-from .measure import signs
 from .modules import free_parameters, functional
 from .report import FAULTS, GradcheckError, Report, Verdict
+from .vectors import signs
 
 Function = Callable[..., Any]
 
@@ -59,7 +59,7 @@ def gradcheck(
         positions += range(len(given), len(given) + len(parameters))
         names += parameters
     function = _on_free(f, given, fixed)
-    evaluations, notes = 0, []
+    evaluations, excess, notes = 0, 0.0, []
     report: Report | None = None
     current, xs = function, list(arrays)
     for n in range(1, order + 1):
@@ -71,6 +71,7 @@ def gradcheck(
             _forgive_linear(later)
         evaluations += later.evaluations
         notes += [note for note in later.notes if note not in notes]
+        excess = max(excess, later.excess)
         if report is None or later.verdict > report.verdict:
             report = later
         if later.verdict in FAULTS:
@@ -81,9 +82,9 @@ def gradcheck(
                 break
             xs, names = xs + more, names + [f"cotangent {k}" if n == 1 else f"cotangent {k} of order {n}" for k in extra]
     assert report is not None
-    report.evaluations, report.notes = evaluations, notes
+    report.evaluations, report.excess, report.notes = evaluations, excess, notes
     if report.verdict is Verdict.WRONG and _attribute:
-        oploc.attribute(report, function, arrays, device)
+        oploc.attribute(report, function, arrays, device, subgradient)
     _restore_positions(report, positions, names)
     if raise_exception and report.verdict in FAULTS:
         raise GradcheckError(report)

@@ -31,9 +31,14 @@ def as_text(report: Report) -> str:
     lines += [line for note in report.notes for line in _wrapped(f"note: {note}")]
     if len(report.curve) > 2:
         lines += ["", *ascii_curve(report.curve)]
-    resolution = f"resolution {report.resolution:.1g}, " if 0 < report.resolution < math.inf else ""
-    lines += ["", f"{resolution}{report.evaluations} evaluations, seed {report.seed}"]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", figures(report)])
+
+
+def figures(report: Report) -> str:
+    """Resolution, worst excess, evaluations and seed, in one line."""
+    parts = [f"resolution {report.resolution:.1g}"] if 0 < report.resolution < math.inf else []
+    parts += [f"worst excess over bound {report.excess:.2g}"] if report.excess > 0 else []
+    return ", ".join([*parts, f"{report.evaluations} evaluations", f"seed {report.seed}"])
 
 
 def headline(report: Report) -> str:
@@ -48,7 +53,8 @@ def headline(report: Report) -> str:
         text += f", {f.where}"
     if f.op:
         text += f", op {f.op}"
-    return _cut(f"{text}: {f.hint or f.message}")
+    plain = f.verdict is Verdict.WRONG and f.index is not None and f.ratio is not None and math.isfinite(f.ratio)
+    return _cut(f"{text}: {f.hint or (f'{number(f.ratio, 6)} times what it should be' if plain else f.message)}")
 
 
 def _cut(text: str) -> str:

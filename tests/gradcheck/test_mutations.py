@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 
 import nnscratch as nns
+from nnscratch import kernels
+from nnscratch.autograd.fusion import Fused
 from nnscratch.gradcheck import Verdict, mutations
+from nnscratch.gradcheck.audit import primitives
 from nnscratch.gradcheck.mutations import FAMILIES, MUTATIONS, attributed, caught, check_sound
 from nnscratch.gradcheck.mutations.inject import DISTORTIONS, in_backward, in_definition, in_vjp
 
@@ -26,7 +29,14 @@ def _turn(m):
     return list(dict.fromkeys(n.name.rpartition(": ")[0] for n in MUTATIONS)).index(m.name.rpartition(": ")[0])
 
 
-CASES = [pytest.param(m, id=m.name, marks=() if _is_quick(m) else pytest.mark.slow) for m in MUTATIONS]
+needs_numba = pytest.mark.skipif("cpu" not in kernels.available(), reason="the compiled kernels need Numba")
+
+
+def _marks(m):
+    return [needs_numba] * m.compiled + [pytest.mark.slow] * (not _is_quick(m))
+
+
+CASES = [pytest.param(m, id=m.name, marks=_marks(m)) for m in MUTATIONS]
 
 
 @pytest.mark.parametrize("mutation", CASES)
@@ -39,13 +49,18 @@ def test_fault_is_caught_and_attributed(mutation):
 ORIGINALS = list({(m.entry.label, m.options): m for m in sorted(MUTATIONS, key=lambda m: m.order)}.values())
 
 
-@pytest.mark.parametrize("mutation", ORIGINALS, ids=lambda m: f"{m.entry.label}, order {m.order}")
+@pytest.mark.parametrize(
+    "mutation",
+    [pytest.param(m, id=f"{m.entry.label}, order {m.order}", marks=[needs_numba] * m.compiled) for m in ORIGINALS],
+)
 def test_sound_original_passes(mutation):
     report = check_sound(mutation, projections=3)
     assert report.verdict is Verdict.CORRECT, report
 
 
-@pytest.mark.parametrize("mutation", [m for m in MUTATIONS if m.order == 2 and _is_quick(m)], ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "mutation", [pytest.param(m, id=m.name, marks=_marks(m)) for m in MUTATIONS if m.order == 2 and _is_quick(m)]
+)
 def test_faults_of_order_two_leave_the_first_derivatives_right(mutation):
     assert mutation.check(order=1, projections=3).verdict is Verdict.CORRECT
 
@@ -60,6 +75,13 @@ def test_catalogue_is_complete():
     names = [m.name for m in MUTATIONS]
     assert [kind for kind in kinds if not any(kind.replace("_", " ") in name for name in names)] == []
     assert all(any(m.order == 2 for m in family) for family in FAMILIES.values())
+
+
+def test_every_fused_op_has_faults_of_both_orders():
+    fused = {op.primitive.name for op in primitives().values() if isinstance(op.primitive, Fused)}
+    assert {"conv_block", "linear_block", "masked", "silu", "huber", "lstm_sequence"} <= fused
+    for order in (1, 2):
+        assert fused - {name for m in MUTATIONS if m.order == order for name in m.blame} == set(), f"order {order}"
 
 
 def test_the_library_is_whole_again_after_a_fault():

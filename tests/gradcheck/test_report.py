@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,4 +89,29 @@ def test_the_examples_in_the_guide():
     import nnscratch.gradcheck
 
     result = doctest.testmod(nnscratch.gradcheck)
-    assert result.attempted > 8 and result.failed == 0
+    assert result.attempted > 25 and result.failed == 0
+
+
+def test_the_report_printed_in_the_readme():
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    if not readme.exists():
+        pytest.skip("README.md is not here: the suite also runs away from the checkout")
+    (shown,) = re.findall(r"```text\n(WRONG: .*?)\n```", readme.read_text(), re.DOTALL)
+
+    def vjp(g, y, x):
+        gx = g * (1 - y**2)
+        gx[1, 2] *= 1.001
+        return (gx,)
+
+    lines = str(check_vjp(np.tanh, vjp, [np.linspace(-2, 2, 12).reshape(3, 4)])).splitlines()
+    assert lines[:6] == shown.splitlines()[:6]  # rounding moves a mark of the curve, or the count, from one machine to another
+    assert lines[-1].split()[:4] == shown.splitlines()[-1].split()[:4]
+
+
+def test_the_worst_excess_is_below_one_only_where_all_is_right():
+    assert 0 < RIGHT.excess < 0.1 and "worst excess over bound" in str(RIGHT)
+    assert WRONG.excess > 1e5 and f"{WRONG.excess:.2g}" in WRONG.to_html()
+    single = check_vjp(np.sin, lambda g, y, x: (g * np.cos(x),), [X.astype(np.float32)])
+    assert RIGHT.excess < single.excess < 1  # rounding in float32 is part of it
+    square = lambda x: (x * x).sum()
+    assert gradcheck(square, X, order=2).excess >= gradcheck(square, X).excess

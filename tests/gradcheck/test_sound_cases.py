@@ -1,4 +1,4 @@
-"""No false alarm on sound cases of the library's own operations, drawn through the strategies."""
+"""No false alarm on sound cases of the library's own operations, drawn by Hypothesis."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ import nnscratch as nns
 from nnscratch.gradcheck import Verdict, gradcheck
 
 pytest.importorskip("hypothesis")
-from sound_cases import FAMILIES, false_alarm, judged
+from sound_cases import FAMILIES, TABLE, false_alarm, judged
 
 MANY = int(os.environ.get("SOUND_CASES", "10000"))
 
@@ -22,12 +22,19 @@ def test_a_few(family, order):
     assert not alarms, alarms[0]
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_few_of_the_table(order):
+    cases = list(judged(TABLE, 40 // order, order))
+    assert not any(map(false_alarm, cases)), next(filter(false_alarm, cases))
+    assert len({case.function for case in cases}) > 15 // order
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, TABLE])
 def test_many(family, order):
     """In all families together, four fifths at order 1: about ten minutes. What is kinked must not just be found inconclusive."""
-    count = MANY * (4 if order == 1 else 1) // 5 // len(FAMILIES) + 1
+    count = MANY * (4 if order == 1 else 1) // 10 // (1 if family == TABLE else len(FAMILIES)) + 1
     tally: Counter[Verdict] = Counter()
     for case in judged(family, count, order, start=1_000_000):
         assert not false_alarm(case), case

@@ -12,12 +12,12 @@ An op or layer without an entry fails the test suite, which runs the same table:
 where the drawn floating-point arrays are the inputs of the check (but for `.fixed` ones), together with a layer's parameters.
 """
 
-from .coverage import EXCLUDED, outdated, public_names, uncovered
+from .coverage import EXCLUDED, outdated, primitives, public_names, uncovered, unreached
 from .entry import Entry, Sample, case, layer
 from .runner import Outcome, audit, audit_entry
 from .table import FAMILIES, entries
 
 __all__ = [
     *("EXCLUDED", "FAMILIES", "Entry", "Outcome", "Sample", "audit", "audit_entry", "case", "entries", "layer", "outdated"),
-    *("public_names", "uncovered"),
+    *("primitives", "public_names", "uncovered", "unreached"),
 ]

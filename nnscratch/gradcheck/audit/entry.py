@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,11 @@ def flat(y: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A call that is audited. `name` is the public function ("conv2d") or layer ("nn.Conv2d").
+    """A call that is audited. `name` is the public function ("conv2d"), the layer ("nn.Conv2d"), or an op that is not public by
+    its place ("ops.conv_block.conv_block").
 
     `expected`: verdicts that pass. `torch`: the name of the torch function that must give the same values, "" for the same name,
-    None where there is none.
+    None where there is none. `dtype` and `order`: what it is checked in and up to, whatever is asked for.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Entry:
     wrap: Callable[[Any], Any] | None = None  # of the layer once built
     evaluating: bool = False
     random: bool = False
+    dtype: Any = None
+    order: int | None = None
 
     def flat(self) -> Entry:
         """A step function: its derivative is zero, and there is nothing else to test."""
@@ -97,19 +101,25 @@ class Entry:
         """The layer draws random numbers: the same ones in every call; torch draws others."""
         return replace(self, random=True, torch=None)
 
+    def training(self) -> Entry:
+        """Of the size and dtype of training, so that the compiled kernels run; first derivatives, held against float64."""
+        return replace(self, dtype=np.float32, order=1, torch=None)
+
     @property
     def label(self) -> str:
         """The call as text; unique in the table."""
+        kind = f" {np.dtype(self.dtype)}" if self.dtype is not None else ""
         if self.built is None:
-            return f"{self.name}({_shown(self.args, self.kwargs)})"
+            return f"{self.name}({_shown(self.args, self.kwargs)}){kind}"
         layer = f"{self.name}({_shown(*self.built)})" + (".eval()" if self.evaluating else "")
         if self.wrap is not None:
             layer = f"{self.wrap.__name__}({layer})"
-        return f"{layer}({_shown(self.args, self.kwargs)})"
+        return f"{layer}({_shown(self.args, self.kwargs)}){kind}"
 
     def draw(self, seed: int = 0, dtype: Any = np.float64) -> Sample:
         """The call with its arrays drawn; they depend on the label and the seed alone."""
         rng = np.random.default_rng([zlib.crc32(self.label.encode()), seed])
+        dtype = dtype if self.dtype is None else self.dtype
 
         def drawn(d: Draw) -> Value:
             array = np.asarray(d.make(rng, d.shape))
@@ -167,11 +177,13 @@ class Sample:
         return module.train(not self.entry.evaluating)
 
     def _randomise(self, rng: np.random.Generator) -> None:
-        """Ones and zeros, as norms begin with, would hide a factor or a term that is missing."""
+        """Ones and zeros, as norms begin with, would hide a factor or a term that is missing. At the size of training, weights of
+        order 1 would saturate what follows: these get the size that layers begin with."""
         for owner in self.module.modules():
             for name, p in owner._parameters.items():
                 if p is not None:
-                    p.data = rng.uniform(-1, 1, p.shape).astype(p.dtype)
+                    inputs = p.data.size // len(p) if p.ndim > 1 and self.entry.dtype is not None else 1
+                    p.data = (rng.uniform(-1, 1, p.shape) / np.sqrt(inputs)).astype(p.dtype)
                     self._parameters.append((owner._parameters, name))
                     self.inputs.append(p.data)
             for name, b in owner._buffers.items():
@@ -190,7 +202,7 @@ class Sample:
         args, kwargs = fill((self.args, self.kwargs), Value, lambda v: next(rest) if v.free else constant(v.array))
         args, kwargs = fill((args, kwargs), Fresh, lambda fresh: fresh.make())
         if self.module is None:
-            return tuple(flat(getattr(ops, self.entry.name)(*args, **kwargs)))
+            return tuple(flat(attrgetter(self.entry.name.removeprefix("ops."))(ops)(*args, **kwargs)))
         for (table, name), t in zip(self._parameters, rest):
             table[name] = t
         for table, name, array in self._buffers:

@@ -14,6 +14,13 @@ DROPOUTS = {
 }  # fmt: skip
 SPATIAL = (normal(1, 2, 4), normal(1, 2, 3, 4), normal(1, 2, 3, 2, 3))
 
+
+def hooked(module: nn.Module) -> nn.Module:
+    """With a backward hook that changes nothing."""
+    module.register_full_backward_hook(lambda module, gx, gy: gx)
+    return module
+
+
 PLAIN: list[Entry] = [
     layer("Identity", (), normal(2, 3)),
     layer("Linear", (3, 4), normal(2, 3)),
@@ -22,6 +29,7 @@ PLAIN: list[Entry] = [
     layer("Embedding", (5, 3), below(5, 2, 4)),
     layer("Embedding", (5, 3), given([0, 1, 1]), padding_idx=2),
     layer("Sequential", (Fresh(lambda: nn.Linear(3, 4), "Linear"), Fresh(nn.Tanh, "Tanh")), normal(2, 3)).alone(),
+    layer("Linear", (3, 4), normal(2, 3), wrap=hooked).alone(),
     layer("Linear", (3, 4), normal(2, 3), wrap=nn.utils.weight_norm).alone(),
     layer("Conv2d", (2, 3, 2), normal(1, 2, 3, 3), wrap=nn.utils.weight_norm).alone(),
     layer("Linear", (3, 4), normal(2, 3), wrap=nn.utils.spectral_norm).eval().alone(),

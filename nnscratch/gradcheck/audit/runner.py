@@ -37,10 +37,9 @@ class Outcome:
         return 0 if self.report is None else self.report.evaluations
 
     @property
-    def difference(self) -> float:
-        """The relative difference of analytic and numeric derivative at the best step of the curve; nan where there is none."""
-        errors = [] if self.report is None else [e for e in self.report.curve.errors if np.isfinite(e)]
-        return min(errors, default=float("nan"))
+    def excess(self) -> float:
+        """The largest difference of analytic and numeric derivative as a share of its bound; nan where there is none."""
+        return self.report.excess if self.report is not None and self.report.excess > 0 else float("nan")
 
     @property
     def resolution(self) -> float:
@@ -50,7 +49,10 @@ class Outcome:
 
 
 def audit_entry(entry: Entry, *, order: int = 1, seed: int = 0, projections: int = 4, dtype: Any = np.float64) -> Outcome:
-    """Check one entry at orders 1 to `order`, on arrays drawn from `seed`. Whatever it raises becomes its outcome."""
+    """Check one entry at orders 1 to `order` (to its own, where that is lower), on arrays drawn from `seed`.
+
+    Whatever it raises becomes its outcome.
+    """
     start = time.perf_counter()
     report, error = None, None
     try:
@@ -58,7 +60,7 @@ def audit_entry(entry: Entry, *, order: int = 1, seed: int = 0, projections: int
         report = gradcheck(
             sample.function,
             sample.inputs,
-            order=order,
+            order=order if entry.order is None else min(order, entry.order),
             seed=seed,
             projections=projections,
             budget=None,

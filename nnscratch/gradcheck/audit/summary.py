@@ -14,7 +14,7 @@ from .runner import Outcome
 from .table import FAMILIES
 
 WIDTH = 58  # of the first column
-HEAD = ("verdict", "difference", "resolution", "evaluations", "seconds")
+HEAD = ("verdict", "excess", "resolution", "evaluations", "seconds")
 ROW = f"{{:<{WIDTH}}}  {{:<11}}  {{:>10}}  {{:>10}}  {{:>11}}  {{:>7}}"
 
 
@@ -67,7 +67,7 @@ def _cells(verdict: str, outcomes: Sequence[Outcome]) -> list[str]:
     """The columns of one or several outcomes: the largest numbers, the sums."""
     return [
         verdict,
-        _largest(o.difference for o in outcomes),
+        _largest(o.excess for o in outcomes),
         _largest(o.resolution for o in outcomes),
         str(sum(o.evaluations for o in outcomes)),
         f"{sum(o.seconds for o in outcomes):.2f}",

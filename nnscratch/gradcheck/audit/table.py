@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import elementwise, layers, losses, reductions, shapes, windows
+from . import elementwise, layers, losses, reductions, shapes, training, windows
 from .entry import Entry
 
 FAMILIES: dict[str, list[Entry]] = {
@@ -17,6 +17,7 @@ FAMILIES: dict[str, list[Entry]] = {
     "index": shapes.INDEX,
     "linalg": shapes.LINALG,
     "conv": windows.CONV,
+    "fused": training.FUSED,
     "pool": windows.POOL,
     "resample": windows.RESAMPLE,
     "norm": windows.NORM,
@@ -31,6 +32,7 @@ FAMILIES: dict[str, list[Entry]] = {
     "layers.norm": layers.NORM,
     "layers.recurrent": layers.RECURRENT,
     "layers.loss": layers.LOSS,
+    "training": training.TRAINING,
 }
 
 

@@ -11,8 +11,10 @@ flipped kernel, a statistic taken for a constant. `mutation.check()` runs `gradc
 Faults of order 2 leave every first derivative right: only a check of the second derivatives can see them.
 """
 
-from .algebra import ARITHMETIC, INDEXING, LINALG, REDUCTION
+from .algebra import ARITHMETIC, INDEXING, LINALG, NOISE, REDUCTION
+from .blocks import FUSED
 from .catalogue import Mutation, attributed, caught, check_sound
+from .compiled import LARGE
 from .norms import NORM
 from .sequences import LOSS, RECURRENT
 from .windows import CONV, POOL, TRANSPOSED_CONV
@@ -20,10 +22,13 @@ from .windows import CONV, POOL, TRANSPOSED_CONV
 FAMILIES: dict[str, list[Mutation]] = {
     "convolution": CONV,
     "transposed convolution": TRANSPOSED_CONV,
+    "fused convolution": FUSED,
     "pooling": POOL,
     "normalisation": NORM,
     "recurrent": RECURRENT,
     "losses": LOSS,
+    "large arrays": LARGE,
+    "dropout": NOISE,
     "arithmetic": ARITHMETIC,
     "reductions": REDUCTION,
     "matrix products": LINALG,

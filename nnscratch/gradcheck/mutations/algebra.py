@@ -6,18 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...ops import add, cosh, cumsum, div, exp, log, maximum, mul, pow, sigmoid, sin, stop_gradient, sum, tanh, where
+from ...ops import add, cosh, cumsum, div, exp, leaky_relu, log, maximum, mul, pow, sigmoid, sin, stop_gradient, sum, tanh, where
 from ...ops.activation import _elu, _relu
 from ...ops.arrange import _cumsum
 from ...ops.channels import channel_affine
-from ...ops.linalg import _linear, _matmul
+from ...ops.linalg import _linear, _matmul, linear_act, linear_block
+from ...ops.noise import _masked
 from ...ops.reduce import _amax, _logsumexp, _mean, _root, _var
 from ...ops.shape import _cat, _stack
 from ...ops.views import _expand, _getitem, _permute, _put, _setitem, _sum
 from ..audit.draw import apart, coins, given, nonzero, normal, positive
-from ..audit.entry import case
+from ..audit.entry import SEEDED, case
 from .catalogue import Mutation, distorted, edited, fault, undifferentiated
-from .inject import after, in_each
+from .inject import after, gradient, in_backward, in_definition, in_each
 
 BROADCAST = case("mul", normal(4, 3), normal(3))
 ADD = case("add", normal(4, 3), normal(3))
@@ -26,6 +27,9 @@ POW = case("pow", positive(4, 3), normal(4, 3))
 SQUARES = case("matmul", normal(3, 3), normal(3, 3))
 STACKS = case("matmul", normal(2, 3, 3), normal(3, 3))
 LINEAR = case("linear", normal(4, 3), normal(3, 3), normal(3))
+LINEAR_BLOCK = case("ops.linalg.linear_block", normal(4, 3), normal(3, 3), normal(3))
+LINEAR_ACT = case("ops.linalg.linear_act", normal(4, 3), normal(3, 3), normal(3), slope=0.2)
+DROPOUT = case("dropout", normal(4, 3), 0.4, generator=SEEDED)
 WHERE = case("where", coins(4, 3), normal(4, 3), normal(4, 3))
 LARGER = case("maximum", normal(4, 3), normal(4, 3))
 BATCH_EVAL = case("batch_norm", normal(3, 2, 4), normal(2).fixed, positive(2).fixed, normal(2), normal(2))
@@ -116,6 +120,47 @@ LINALG: list[Mutation] = [
     *undifferentiated("linear", LINEAR, _linear, 0, 1),
     *distorted("channel affine", BATCH_EVAL, channel_affine, (0, 1, 2)),
     *undifferentiated("channel affine", BATCH_EVAL, channel_affine, 0, 1),
+]  # fmt: skip
+
+
+def _first_sample(right: Callable) -> Callable:
+    """The sums over the batch taken over its first row only; the input's gradient left right."""
+
+    def wrong(g, *rest):
+        return (right(g, *rest)[0], *right(g * (np.arange(len(g)) == 0)[:, None], *rest)[1:])
+
+    return wrong
+
+
+def _every_unit_on(right: Callable) -> Callable:
+    return lambda g, y, *rest, slope: right(g, np.ones_like(y), *rest, slope=slope)
+
+
+LINALG += [
+    *distorted("linear block", LINEAR_BLOCK, linear_block, (0, 1, 2)),
+    fault("linear block: missing batch sum in weight and bias", LINEAR_BLOCK, in_backward(linear_block, _first_sample),
+          "linear_block"),
+    fault("linear block, weight: transposed", LINEAR_BLOCK, in_backward(linear_block, gradient(1, lambda g: g.T)),
+          "linear_block"),
+    fault("linear block: weight detached in the definition", LINEAR_BLOCK,
+          in_definition(linear_block, lambda x, w, b: _linear(x, stop_gradient(w), b)), "linear_block", order=2),
+    *distorted("linear and activation", LINEAR_ACT, linear_act, (0, 1, 2)),
+    fault("linear and activation: slope forgotten", LINEAR_ACT, in_backward(linear_act, _every_unit_on), "linear_act"),
+    fault("linear and activation: input detached in the definition", LINEAR_ACT,
+          in_definition(linear_act, lambda x, w, b, *, slope: leaky_relu(_linear(stop_gradient(x), w, b), slope)),
+          "linear_act", order=2),
+]  # fmt: skip
+
+NOISE: list[Mutation] = [
+    *distorted("dropout", DROPOUT, _masked, (0,)),
+    fault("dropout: mask forgotten", DROPOUT,
+          in_backward(_masked, lambda right: lambda g, *_, keep, scale: (g * scale,)), "masked"),
+    fault("dropout: scale forgotten", DROPOUT,
+          in_backward(_masked, lambda right: lambda g, *_, keep, scale: (g * keep,)), "masked"),
+    fault("dropout: mask inverted", DROPOUT,
+          in_backward(_masked, lambda right: lambda *rest, keep, scale: right(*rest, keep=~keep, scale=scale)), "masked"),
+    fault("dropout: scale forgotten in the definition", DROPOUT,
+          in_definition(_masked, lambda x, *, keep, scale: where(keep, x, 0)), "masked", order=2),
 ]  # fmt: skip
 
 TWICE = case("getitem", normal(5, 3), given([0, 2, 2, -1]))

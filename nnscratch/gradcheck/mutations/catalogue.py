@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from ... import kernels
 from ..audit.entry import Entry
 from ..report import Report, Verdict
 from ..tensors import gradcheck
-from .inject import DISTORTIONS, Edit, Patch, after, detached, gradient, in_backward, in_vjp
+from .inject import DISTORTIONS, Edit, Patch, after, detached, gradient, in_backward, in_vjp, replaced
 
 
 @dataclass(frozen=True)
 class Mutation:
     """A fault in the library: `patch()` injects it, `entry` is the call that shows it at `order`, `blame` the ops at fault.
 
-    `options` are those that `gradcheck` needs to see it.
+    `options` are those that `gradcheck` needs to see it. `compiled`: it lies in what only large arrays go to.
     """
 
     name: str
@@ -25,10 +27,15 @@ class Mutation:
     blame: tuple[str, ...]
     order: int = 1
     options: tuple[tuple[str, Any], ...] = ()
+    compiled: bool = False
 
     @property
     def family(self) -> str:
         return self.name.partition(",")[0].partition(":")[0]
+
+    def setting(self) -> AbstractContextManager:
+        """In which the entry runs what the fault is in: compiled kernels, for those that lie there, whatever an array's size."""
+        return replaced(kernels.compiled, LARGE=1) if self.compiled else nullcontext()
 
     def check(self, **options: Any) -> Report:
         """The report of `gradcheck` on the library with the fault in it."""
@@ -39,13 +46,9 @@ class Mutation:
 def check_sound(mutation: Mutation, *, seed: int = 0, **options: Any) -> Report:
     """The report on the same call of the library as it is."""
     sample = mutation.entry.draw(seed)
-    report = gradcheck(
-        sample.function,
-        sample.inputs,
-        seed=seed,
-        raise_exception=False,
-        **{"order": mutation.order, **dict(mutation.options), **options},
-    )
+    options = {"order": mutation.order, **dict(mutation.options), **options}
+    with mutation.setting():
+        report = gradcheck(sample.function, sample.inputs, seed=seed, raise_exception=False, **options)
     report.name = mutation.entry.label
     return report
 

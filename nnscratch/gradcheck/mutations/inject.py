@@ -21,7 +21,8 @@ Patch = Callable[[], AbstractContextManager]
 
 
 @contextmanager
-def _replaced(owner: Any, **values: Any) -> Iterator[None]:
+def replaced(owner: Any, **values: Any) -> Iterator[None]:
+    """Inside, attributes of the owner have other values."""
     before = {name: getattr(owner, name) for name in values}
     for name, value in values.items():
         setattr(owner, name, value)
@@ -40,7 +41,7 @@ def in_vjp(op: Callable, argument: int, edit: Edit) -> Patch:
         vjps = list(record.vjps)
         vjps[argument] = edit(vjps[argument])
         keep = Plan((), True)
-        return _replaced(record, vjps=vjps, plans=[keep] * len(vjps), joint=keep)
+        return replaced(record, vjps=vjps, plans=[keep] * len(vjps), joint=keep)
 
     return patch
 
@@ -48,19 +49,19 @@ def in_vjp(op: Callable, argument: int, edit: Edit) -> Patch:
 def in_each(op: Callable, edit: Edit) -> Patch:
     """A fault in the VJP of a primitive with any number of arguments."""
     vjps = op.primitive.vjps  # type: ignore[attr-defined]
-    return lambda: _replaced(vjps, each=edit(vjps.each))
+    return lambda: replaced(vjps, each=edit(vjps.each))
 
 
 def in_backward(op: Callable, edit: Edit) -> Patch:
     """A fault in the backward of a fused op."""
     record = op.primitive  # type: ignore[attr-defined]
-    return lambda: _replaced(record, backward=edit(record.backward))
+    return lambda: replaced(record, backward=edit(record.backward))
 
 
 def in_definition(op: Callable, wrong: Callable) -> Patch:
     """Another definition of a fused op: what the derivatives of order two and above come from."""
     record = op.primitive  # type: ignore[attr-defined]
-    return lambda: _replaced(record, definition=wrong)
+    return lambda: replaced(record, definition=wrong)
 
 
 # --------------------------------------------------------------------------------------------------------------- edits

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import mean, reshape, rsqrt, stop_gradient
+from ...ops import leaky_relu, mean, reshape, rsqrt, stop_gradient
 from ...ops.batchnorm import _batch_norm
 from ...ops.groupnorm import _group_norm
 from ..audit.draw import normal
-from ..audit.entry import case
+from ..audit.entry import Entry, case
 from .catalogue import Mutation, distorted, fault
 from .inject import gradient, in_backward, in_definition
 
 BATCH = case("batch_norm", normal(4, 3, 2, 2), None, None, normal(3), normal(3), training=True)
+ACTIVATED = case("ops.batchnorm._batch_norm", normal(4, 3, 2, 2), normal(3), normal(3), eps=1e-5, slope=0.2)
 LAYER = case("layer_norm", normal(3, 5), (5,), normal(5), normal(5))
 GROUP = case("group_norm", normal(2, 4, 3), 2, normal(4), normal(4))
 INSTANCE = case("instance_norm", normal(2, 3, 4), None, None, normal(3), normal(3))
@@ -85,8 +86,19 @@ STATISTICS = {
 }
 
 
-def _batch(name: str, edit: Callable) -> Mutation:
-    return fault(f"batch-norm: {name}", BATCH, in_backward(_batch_norm, edit), "batch_norm")
+def _batch(name: str, edit: Callable, entry: Entry = BATCH) -> Mutation:
+    return fault(f"batch-norm: {name}", entry, in_backward(_batch_norm, edit), "batch_norm")
+
+
+def _with_slope(slope: float) -> Callable:
+    """An edit of the fused backward: another activation than the forward had."""
+    return lambda right: lambda *args, **options: right(*args, **{**options, "slope": slope})
+
+
+def _activated(x, w, b, *, eps, slope):
+    """The definition of batch-norm with an activation, its variance detached."""
+    y, m, v = _batch_definition(same, stop_gradient)(x, w, b, eps=eps)
+    return leaky_relu(y, slope), m, v
 
 
 NORM: list[Mutation] = [
@@ -99,6 +111,11 @@ NORM: list[Mutation] = [
     _batch("weight's gradient without the normalisation", gradient(1, lambda g: g * 2.5)),
     _batch("bias: mean instead of sum", gradient(2, lambda g: g / 16)),
     _batch("weights of two channels exchanged", gradient(1, lambda g: np.roll(g, 1))),
+    *distorted("batch-norm and activation", ACTIVATED, _batch_norm, (0, 1, 2)),
+    _batch("activation forgotten", _with_slope(1.0), ACTIVATED),
+    _batch("slope below zero forgotten", _with_slope(0.0), ACTIVATED),
+    fault("batch-norm and activation: variance detached in the definition", ACTIVATED,
+          in_definition(_batch_norm, _activated), "batch_norm", order=2),
     *distorted("layer-norm", LAYER, _group_norm, (0, 1, 2)),
     *distorted("group-norm", GROUP, _group_norm, (0,)),
     *distorted("instance-norm", INSTANCE, _group_norm, (0, 1)),
@@ -111,4 +128,4 @@ NORM: list[Mutation] = [
             ("group-norm", GROUP, _group_norm, _group_definition),
         )
     ),
-]
+]  # fmt: skip

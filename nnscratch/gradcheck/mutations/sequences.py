@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...ops import gather, linear, log_softmax, mean, squeeze, stop_gradient, sum, unsqueeze
+from ...ops import gather, linear, log_softmax, mean, squeeze, stop_gradient, sum, tanh, unsqueeze
 from ...ops.activation import _log_softmax, _softmax
 from ...ops.loss.classification import bernoulli_nll, logit_nll, soft_nll, softmax_nll
 from ...ops.recurrent.cells import gru_step, lstm_step
@@ -103,6 +103,11 @@ def _lstm_definition(hidden: Callable = lambda h: h, cell: Callable = lambda c: 
     return definition
 
 
+def _rnn_definition(x, h0, w_ih, w_hh, b_ih, b_hh, *, sizes=None, reverse=False, **_):
+    step = lambda a, h: (tanh(a + linear(stop_gradient(h), w_hh, b_hh)),)
+    return unroll(step, linear(x, w_ih, b_ih), (h0,), sizes, reverse)
+
+
 def _gru_definition(x, h0, w_ih, w_hh, b_ih, b_hh, *, sizes=None, reverse=False):
     step = lambda gates, h: (gru_step(gates, linear(stop_gradient(h), w_hh, b_hh), h),)
     return unroll(step, linear(x, w_ih, b_ih), (h0,), sizes, reverse)
@@ -131,6 +136,8 @@ RECURRENT: list[Mutation] = [
           in_definition(lstm_sequence, _lstm_definition(cell=stop_gradient)), "lstm_sequence", order=2),
     fault("gru: hidden state detached in the definition", GRU,
           in_definition(gru_sequence, _gru_definition), "gru_sequence", order=2),
+    fault("rnn: hidden state detached in the definition", RNN,
+          in_definition(rnn_sequence, _rnn_definition), "rnn_sequence", order=2),
 ]  # fmt: skip
 
 SQUARE, CLASSES = normal(3, 3), given([0, 2, 1])
@@ -178,6 +185,9 @@ LOSS: list[Mutation] = [
     fault("cross-entropy: definition half detached", CROSS_ENTROPY,
           in_definition(softmax_nll, _nll_definition(lambda p: p / 2 + stop_gradient(p) / 2)), "softmax_nll", order=2),
     *distorted("cross-entropy of probabilities", SOFT_TARGETS, soft_nll, (0, 1)),
+    fault("cross-entropy of probabilities: target detached in the definition", SOFT_TARGETS,
+          in_definition(soft_nll, lambda x, q, *, axis: -sum(stop_gradient(q) * log_softmax(x, axis), axis)),
+          "soft_nll", order=2),
     *distorted("cross-entropy of logits", LOGITS, logit_nll, (0, 1)),
     edited("cross-entropy of logits: target not subtracted", LOGITS, logit_nll, 0,
            lambda right: lambda g, y, x, t: right(g, y, x, t * 0)),

@@ -13,8 +13,8 @@ from ...ops import conv, conv_input, conv_weight
 from ...ops.pool import _avg_pool, _avg_pool_input, _max_pool, put_plane
 from ..audit.draw import apart, at, normal
 from ..audit.entry import case
-from .catalogue import Mutation, distorted, edited, fault, undifferentiated
-from .inject import after, before, in_vjp
+from .catalogue import Mutation, distorted, edited, undifferentiated
+from .inject import after, before
 
 PADDED = case("conv2d", normal(2, 3, 5, 5), normal(4, 3, 3, 3), normal(4), padding=1)
 STRIDED = case("conv2d", normal(2, 2, 5, 6), normal(4, 2, 3, 3), normal(4), stride=2, padding=1)
@@ -148,8 +148,7 @@ POOL: list[Mutation] = [
     *distorted("max-pool", MAX_POOL, _max_pool, (0,)),
     edited("max-pool: index off by one", MAX_POOL, _max_pool, 0, _next_position),
     edited("max-pool: overlapping windows overwritten, not added", MAX_POOL, _max_pool, 0, _overlaps_overwritten),
-    # No op is named: checked by itself, the pool is moved off its ties.
-    fault("max-pool: every tied maximum gets all", TIES, in_vjp(_max_pool, 0, _every_tie), subgradient=True),
+    edited("max-pool: every tied maximum gets all", TIES, _max_pool, 0, _every_tie, subgradient=True),
     *distorted("average pool", AVG_POOL, _avg_pool, (0,)),
     edited("average pool: sum instead of mean", AVG_POOL, _avg_pool, 0, after(lambda g: g * 9)),
     edited("average pool: padding counted in the divisor", INSIDE, _avg_pool, 0, _padding_counted_wrongly),

@@ -67,4 +67,5 @@ def pairwise(name: str, value: Callable) -> Callable:
         choose = op if pairs.takes(array_of(input), array_of(target)) else definition
         return choose(input, target, reduction=reduction, parameter=parameter)
 
+    loss.fused = op  # type: ignore[attr-defined]
     return loss
