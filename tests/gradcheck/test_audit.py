@@ -4,12 +4,14 @@ First derivatives only, and second ones with --gradcheck=audit: `nnscratch gradc
 """
 
 import collections
+import gc
 
 import numpy as np
 import pytest
 
 import nnscratch as nns
 from nnscratch import cli, kernels, nn
+from nnscratch.autograd.primitives import Primitive
 from nnscratch.gradcheck import Verdict, gradcheck
 from nnscratch.gradcheck.audit import (
     EXCLUDED,
@@ -102,6 +104,14 @@ def test_a_new_op_or_layer_without_entry_is_noticed(monkeypatch):
 def test_every_primitive_and_fused_op_is_run_by_some_entry():
     assert unreached(ENTRIES) == [], "add an entry that runs each, at order 1 or 2, or a reason to EXCLUDED"
     assert {"ops.conv_block.conv_block", "ops.pool.put_plane", "ops.recurrent.fused_lstm.lstm_sequence"} <= set(primitives())
+
+
+def test_no_op_of_the_library_is_hidden_from_the_table():
+    """Not even one that a function makes and keeps to itself, as the fused ops of losses were."""
+    known = {id(op.primitive) for op in primitives().values()}
+    hidden = [o for o in gc.get_objects() if isinstance(o, Primitive) and id(o) not in known]
+    assert [o.name for o in hidden if o.forward.__module__.startswith(("nnscratch.ops", "nnscratch.nn"))] == []
+    assert {"ops.activation._silu.fused", "ops.loss.regression._huber_loss.fused"} <= set(primitives())
 
 
 def test_an_op_that_no_entry_runs_is_noticed():
