@@ -1,6 +1,7 @@
 """The audit's table, run: derivatives of everything in it, values against torch; nothing left out.
 
 First derivatives only, and second ones with --gradcheck=audit: `nnscratch gradcheck --order 2` is what checks both, in CI too.
+So of the large arrays of training only some are checked here: the others are slow, and marked so.
 """
 
 import collections
@@ -32,9 +33,17 @@ from nnscratch.gradcheck.audit.draw import normal
 from nnscratch.gradcheck.audit.entry import Fresh, Value, fill, flat
 
 ENTRIES = entries()
+TRAINING = FAMILIES["training"]
+SPOTS = ("conv2d(2x16", "ops.conv_block", "linear", "nn.LSTM")  # of training, checked in every run; the others on request
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.label)
+def spots(chosen):
+    """Entries as parameters of a test, those of training's size slow but for some."""
+    slow = [e in TRAINING and not e.label.startswith(SPOTS) for e in chosen]
+    return [pytest.param(e, id=e.label, marks=[pytest.mark.slow] * s) for e, s in zip(chosen, slow)]
+
+
+@pytest.mark.parametrize("entry", spots(ENTRIES))
 def test_derivatives(entry, pytestconfig):
     order = 2 if pytestconfig.getoption("gradcheck_level") == "audit" else 1
     outcome = audit_entry(entry, order=order, projections=2)
@@ -212,9 +221,7 @@ def test_float32_is_checked_against_float64():
 
 # ------------------------------------------------------------------------------------------------- what training runs
 
-TRAINING = FAMILIES["training"]
 PICKED = [e for e in TRAINING if any(word in e.label.lower() for word in ("conv", "pool"))]
-SPOTS = ("conv2d(2x16", "ops.conv_block", "linear", "nn.LSTM")  # checked for faults in every run; the others on request
 needs_numba = pytest.mark.skipif("cpu" not in kernels.available(), reason="the compiled kernels need Numba")
 
 
@@ -267,10 +274,7 @@ nns.defvjp(leaning, lambda g, _y, _x, *, factor: g * factor if g.dtype == np.flo
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-@pytest.mark.parametrize(
-    "entry",
-    [pytest.param(e, id=e.label, marks=() if e.label.startswith(SPOTS) else pytest.mark.slow) for e in TRAINING],
-)
+@pytest.mark.parametrize("entry", spots(TRAINING))
 def test_a_fault_of_a_thousandth_in_float32_alone_is_caught(entry, everywhere):
     """In every input's gradient, or in one element of it that is not zero."""
     sample = entry.draw()
