@@ -37,18 +37,20 @@ def from_torch(f: Callable) -> tuple[Callable, Callable]:
 
 
 def from_jax(f: Callable) -> tuple[Callable, Callable]:
-    """`check_vjp(*from_jax(f), inputs)`: f takes JAX arrays. In float64 only after jax.config.update("jax_enable_x64", True)."""
+    """`check_vjp(*from_jax(f), inputs)`: f takes JAX arrays and returns one, or several in whatever JAX knows as a tree.
+
+    In float64 only after jax.config.update("jax_enable_x64", True).
+    """
     import jax
 
-    def host(y: Any) -> Any:
-        return tuple(np.asarray(t) for t in y) if isinstance(y, (tuple, list)) else np.asarray(y)
-
     def forward(*arrays: np.ndarray) -> Any:
-        return host(f(*[jax.numpy.asarray(a) for a in arrays]))
+        y = f(*[jax.numpy.asarray(a) for a in arrays])
+        parts = tuple(np.asarray(t) for t in jax.tree.leaves(y))
+        return parts if isinstance(y, (tuple, list, dict)) else parts[0]
 
     def vjp(u: Any, _y: Any, *arrays: np.ndarray) -> tuple[Any, ...]:
         y, pull = jax.vjp(f, *[jax.numpy.asarray(a) for a in arrays])
-        gs = pull(jax.tree.map(jax.numpy.asarray, type(y)(u) if isinstance(y, (tuple, list)) else u))
+        gs = pull(jax.tree.unflatten(jax.tree.structure(y), [jax.numpy.asarray(g) for g in _flat(u)]))
         return tuple(None if a.dtype.kind != "f" else np.asarray(g) for g, a in zip(gs, arrays))
 
     forward.__name__ = getattr(f, "__name__", type(f).__name__)

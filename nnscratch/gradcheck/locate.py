@@ -90,7 +90,7 @@ def _element(exam: Examination, test: Test, finding: Finding, k: int, c: int) ->
     numeric = float(u @ np.where(np.isfinite(d.value), d.value, 0.0)) / v[k]
     error = 4 * norm(np.where(u == 0, 0, u * d.truncation)) + 5 * norm(np.where(u == 0, 0, u * d.roundoff))
     analytic = float(exam.gs[i][c][k])
-    bound = error / abs(v[k]) + exam.precision.floor * abs(analytic)
+    bound = error / abs(v[k]) + exam.floor(d) * abs(analytic)
     ratio = analytic / numeric if numeric else float("inf")
     index = position(k, test.v.shape)
     return replace(finding, index=index, analytic=analytic, numeric=numeric, bound=bound, ratio=ratio)

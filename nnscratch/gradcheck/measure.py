@@ -262,6 +262,10 @@ class Measurement:
         measured = level(self._squares, self._samples, d.magnitude)
         self.sigma = np.where(self.alive, np.maximum(measured, self.precision.eps * d.magnitude), 0.0)
 
+    def floor(self, d: Derivative) -> float:
+        """The relative error that is let pass, whatever is known of all others."""
+        return self.precision.sharp if d.stepless else self.precision.floor
+
     def compare(self, t: Test) -> Test:
         """Fill in a test's two sides and the bound on their difference."""
         d, us, v = t.derivative, self.us, t.v.ravel()
@@ -271,7 +275,7 @@ class Measurement:
             4 * weighted(us, d.truncation)
             + 5 * weighted(us, d.roundoff)
             + 8 * norm(self.cond.rows(t.input) * v, axis=1)
-            + (self.precision.sharp if d.stepless else self.precision.floor) * norm(gv, axis=1)
+            + self.floor(d) * norm(gv, axis=1)
         )
         t.slack = 0.5 * np.abs(us) @ d.gap
         t.excess = np.abs(t.analytic - t.numeric) / np.where(t.bound > 0, t.bound, np.finfo(float).tiny)

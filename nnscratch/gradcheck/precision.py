@@ -12,20 +12,23 @@ from .numeric import RATIO
 
 @dataclass(frozen=True)
 class Precision:
-    """What arithmetic allows: the oracle (steps, target), and the gradient under test (floor, the relative error let pass)."""
+    """What arithmetic allows: the oracle (steps, target), and the gradient under test (floor, the relative error let pass).
+
+    `sharp`: the floor where no step has a truncation error, in functions that are linear or quadratic along a direction.
+    """
 
     eps: float
     smallest: float
     target: float
     floor: float
+    sharp: float
     own: float  # the eps of the gradient under test
-    sharp: float = 0.0  # the floor where no step has any truncation error
 
     @classmethod
     def of(cls, oracle: Any, analytic: Any) -> Precision:
         eps = float(np.finfo(oracle).eps)
         smallest = RATIO ** round(np.log(eps**0.5) / np.log(RATIO))
-        return cls(eps, smallest, max(1e-11, eps**0.9), 0.0, 0.0).with_gradient(analytic)
+        return cls(eps, smallest, max(1e-11, eps**0.9), 0.0, 0.0, 0.0).with_gradient(analytic)
 
     def with_gradient(self, dtype: Any) -> Precision:
         """The same oracle for a gradient of this dtype."""

@@ -189,6 +189,72 @@ def test_a_subgradient_of_three_equal_elements_that_are_sorted():
     assert check_vjp(np.sort, times(back, 3), [x], subgradient=True).verdict is Verdict.WRONG
 
 
+def power(x):
+    z = np.fft.rfft(x)
+    return (z * z.conj()).real
+
+
+def power_vjp(g, y, x):
+    whole = np.zeros((*g.shape[:-1], x.shape[-1]), complex)
+    whole[..., : g.shape[-1]] = (2 * g * np.fft.rfft(x)).conj()
+    return np.fft.fft(whole).real
+
+
+def rosenbrock_vjp(g, y, x):
+    rest = x[:, 1:] - x[:, :-1] ** 2
+    gx = np.zeros_like(x)
+    gx[:, 1:] += 200 * rest
+    gx[:, :-1] -= 400 * rest * x[:, :-1] + 2 * (1 - x[:, :-1])
+    return g * gx
+
+
+def rms_norm(x):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+
+
+def rms_norm_vjp(g, y, x):
+    return (g - y * (g * y).mean(-1, keepdims=True)) / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
+
+
+LEFT = np.linalg.qr(draw(1, (8, 8)))[0] * np.logspace(0, -10, 8)
+MORE = {
+    "power spectrum": (power, power_vjp),
+    "inverse": (np.linalg.inv, lambda g, y, x: -y.T @ g @ y.T),
+    "log-determinant": (lambda x: np.linalg.slogdet(x)[1], lambda g, y, x: g * np.linalg.inv(x).T),
+    "Rosenbrock": (
+        lambda x: (100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2).sum(),
+        rosenbrock_vjp,
+    ),
+    "RMS norm": (rms_norm, rms_norm_vjp),
+    "ill-conditioned map": (lambda x: LEFT @ x, lambda g, y, x: LEFT.T @ g),
+    "oscillation": (
+        lambda x: np.sin(30 * x) * np.exp(-x * x),
+        lambda g, y, x: g * (30 * np.cos(30 * x) - 2 * x * np.sin(30 * x)) * np.exp(-x * x),
+    ),
+    "trace of the cube": (lambda x: np.einsum("ij,jk,ki->", x, x, x), lambda g, y, x: 3 * g * (x @ x).T),
+    "on top of 1e8": (lambda x: 1e8 + np.sin(x), lambda g, y, x: g * np.cos(x)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MORE)
+@pytest.mark.parametrize("seed", [pytest.param(s, marks=pytest.mark.slow if s else ()) for s in range(20)])
+def test_more_functions_and_faults(name, seed):
+    f, vjp = MORE[name]
+    x = draw(seed, (8, 8)) + 2 * np.eye(8)
+    assert check_vjp(f, times(vjp, 1), [x], seed=seed).verdict is Verdict.CORRECT
+    assert check_vjp(f, times(vjp, 1), [x.astype(np.float32)], seed=seed).verdict not in FAULTS
+    largest = int(np.argmax(np.abs(vjp(np.ones_like(f(x)), f(x), x))))
+    faults = {
+        "a constant": lambda g, y, x: (vjp(g, y, x) + 0.01 * np.abs(vjp(g, y, x)).mean(),),
+        "ones": lambda g, y, x: (vjp(np.ones_like(g), y, x),),
+        "one element": spotted(vjp, largest),
+        "a little, by place": lambda g, y, x: (vjp(g, y, x) * (1 + 1e-3 * np.tanh(x)),),
+        "1.001": times(vjp, 1.001),
+    }
+    for fault, wrong in faults.items():
+        assert check_vjp(f, wrong, [x], seed=seed).verdict is Verdict.WRONG, fault
+
+
 DETACHED = {
     "log-sum-exp, maximum detached": (lambda x: (x - x.max().detach()).exp().sum().log() + x.max().detach(), True),
     "unit vector, norm detached": (lambda x: x / (x * x).sum().sqrt().detach(), False),

@@ -1,15 +1,18 @@
 """The audit's table, run: derivatives of everything in it, values against torch; nothing left out.
 
 First derivatives only, and second ones with --gradcheck=audit: `nnscratch gradcheck --order 2` is what checks both, in CI too.
+So of the large arrays of training only some are checked here: the others are slow, and marked so.
 """
 
 import collections
+import gc
 
 import numpy as np
 import pytest
 
 import nnscratch as nns
 from nnscratch import cli, kernels, nn
+from nnscratch.autograd.primitives import Primitive
 from nnscratch.gradcheck import Verdict, gradcheck
 from nnscratch.gradcheck.audit import (
     EXCLUDED,
@@ -30,9 +33,17 @@ from nnscratch.gradcheck.audit.draw import normal
 from nnscratch.gradcheck.audit.entry import Fresh, Value, fill, flat
 
 ENTRIES = entries()
+TRAINING = FAMILIES["training"]
+SPOTS = ("conv2d(2x16", "ops.conv_block", "linear", "nn.LSTM")  # of training, checked in every run; the others on request
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.label)
+def spots(chosen):
+    """Entries as parameters of a test, those of training's size slow but for some."""
+    slow = [e in TRAINING and not e.label.startswith(SPOTS) for e in chosen]
+    return [pytest.param(e, id=e.label, marks=[pytest.mark.slow] * s) for e, s in zip(chosen, slow)]
+
+
+@pytest.mark.parametrize("entry", spots(ENTRIES))
 def test_derivatives(entry, pytestconfig):
     order = 2 if pytestconfig.getoption("gradcheck_level") == "audit" else 1
     outcome = audit_entry(entry, order=order, projections=2)
@@ -102,6 +113,14 @@ def test_a_new_op_or_layer_without_entry_is_noticed(monkeypatch):
 def test_every_primitive_and_fused_op_is_run_by_some_entry():
     assert unreached(ENTRIES) == [], "add an entry that runs each, at order 1 or 2, or a reason to EXCLUDED"
     assert {"ops.conv_block.conv_block", "ops.pool.put_plane", "ops.recurrent.fused_lstm.lstm_sequence"} <= set(primitives())
+
+
+def test_no_op_of_the_library_is_hidden_from_the_table():
+    """Not even one that a function makes and keeps to itself, as the fused ops of losses were."""
+    known = {id(op.primitive) for op in primitives().values()}
+    hidden = [o for o in gc.get_objects() if isinstance(o, Primitive) and id(o) not in known]
+    assert [o.name for o in hidden if o.forward.__module__.startswith(("nnscratch.ops", "nnscratch.nn"))] == []
+    assert {"ops.activation._silu.fused", "ops.loss.regression._huber_loss.fused"} <= set(primitives())
 
 
 def test_an_op_that_no_entry_runs_is_noticed():
@@ -202,9 +221,7 @@ def test_float32_is_checked_against_float64():
 
 # ------------------------------------------------------------------------------------------------- what training runs
 
-TRAINING = FAMILIES["training"]
 PICKED = [e for e in TRAINING if any(word in e.label.lower() for word in ("conv", "pool"))]
-SPOTS = ("conv2d(2x16", "ops.conv_block", "linear", "nn.LSTM")  # checked for faults in every run; the others on request
 needs_numba = pytest.mark.skipif("cpu" not in kernels.available(), reason="the compiled kernels need Numba")
 
 
@@ -257,10 +274,7 @@ nns.defvjp(leaning, lambda g, _y, _x, *, factor: g * factor if g.dtype == np.flo
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
-@pytest.mark.parametrize(
-    "entry",
-    [pytest.param(e, id=e.label, marks=() if e.label.startswith(SPOTS) else pytest.mark.slow) for e in TRAINING],
-)
+@pytest.mark.parametrize("entry", spots(TRAINING))
 def test_a_fault_of_a_thousandth_in_float32_alone_is_caught(entry, everywhere):
     """In every input's gradient, or in one element of it that is not zero."""
     sample = entry.draw()

@@ -311,6 +311,30 @@ def test_what_raises_is_passed_on():
     assert report.verdict is Verdict.CORRECT
 
 
+@pytest.mark.parametrize("error", [AssertionError, IndexError, KeyError, TypeError, OSError, ValueError])
+@pytest.mark.parametrize("first", [0.0, 1e-3])
+def test_whatever_is_raised_off_the_point_ends_the_domain(error, first):
+    def root(x):
+        if (x < 0).any():
+            raise error("expected numbers from 0")
+        return np.sqrt(x)
+
+    report = check_vjp(root, lambda g, y, x: (g / (2 * y),), [np.array([first, 1.0, 2.0])])
+    assert report.verdict in (Verdict.CORRECT, Verdict.KINK)
+    wrong = check_vjp(root, lambda g, y, x: (1.01 * g / (2 * y),), [np.array([first, 1.0, 2.0])])
+    assert wrong.verdict is Verdict.WRONG
+
+
+def test_a_vjp_that_knows_one_point_only():
+    def stale(g, y, x):
+        if not np.array_equal(x, X):
+            raise RuntimeError("backward of another call")
+        return (g * np.cos(x),)
+
+    assert check_vjp(np.sin, stale, [X]).verdict is Verdict.CORRECT
+    assert check_vjp(np.sin, lambda g, y, x: (1.001 * stale(g, y, x)[0],), [X]).verdict is Verdict.WRONG
+
+
 @pytest.mark.parametrize(
     "options, error",
     [({"projections": 0}, ValueError), ({"projections": "all"}, ValueError), ({"names": ["a", "b"]}, ValueError)],
