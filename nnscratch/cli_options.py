@@ -16,6 +16,7 @@ examples:
   nnscratch train cnn --data mnist --out runs/cnn           train on MNIST; pictures and checkpoints go to runs/cnn
   nnscratch train cnn --data mnist --out runs/cnn --resume  continue where it was stopped, or killed
   nnscratch train vae --data folder:photos --size 32 --out runs/photos
+  nnscratch train dcgan --data mnist --out runs/dcgan       a generative adversarial network; its samples are judged each epoch
   nnscratch evaluate runs/cnn                               its numbers on the test images
   nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
   nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones
@@ -67,6 +68,8 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
     bound = "also the log-likelihood bound of a VAE from K samples an image (500 or more tell it to a few tenths of a nat)"
     evaluate.add_argument("--iwae", type=_count, metavar="K", help=bound)
+    judge = "run of a cnn, whose features and classes judge a generator's samples (default: a LeNet)"
+    evaluate.add_argument("--judge", type=Path, metavar="RUN", help=judge)
     evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
 
     summary = command("summary", "print the layers of a model, their shapes and what they cost")

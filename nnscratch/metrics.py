@@ -1,3 +1,0 @@
-"""Metrics of classification and of image quality."""
-
-from .training.metrics import *  # noqa: F403
