@@ -61,14 +61,25 @@ def test_integrated_gradients_are_complete(model, images, baseline):
     for steps in (4, 32, 256):
         shares = integrated_gradients(model, images, target, baseline=base, steps=steps, batch=48)
         errors.append(np.abs(shares.sum((1, 2, 3)) - wanted).max())
-    assert errors[2] < 5e-3 * np.abs(wanted).max() and errors[2] < errors[0]
+    assert errors[2] < 0.03 * np.abs(wanted).max() and errors[2] < errors[0] / 4  # ReLU has corners: the error falls as 1/steps
+
+
+def test_integrated_gradients_of_a_smooth_model_are_exact():
+    nns.manual_seed(1)
+    smooth = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(48, 3)).double()
+    x = np.random.default_rng(3).random((2, 2, 6, 6))
+    shares = integrated_gradients(smooth, x, [2, 0], steps=200)
+    wanted = (scores(smooth, x) - scores(smooth, np.zeros_like(x)))[[0, 1], [2, 0]]
+    np.testing.assert_allclose(shares.sum((1, 2, 3)), wanted, rtol=1e-4)
 
 
 def test_integrated_gradients_of_a_linear_model_are_weight_times_difference():
     linear = nn.Sequential(nn.Flatten(), nn.Linear(8, 3)).double()
     x = np.random.default_rng(0).random((2, 2, 2, 2))
     weight = linear[1].weight.detach().numpy().reshape(3, 2, 2, 2)
-    np.testing.assert_allclose(integrated_gradients(linear, x, [2, 0], baseline=0.5, steps=1), weight[[2, 0]] * (x - 0.5))
+    np.testing.assert_allclose(
+        integrated_gradients(linear, x, [2, 0], baseline=0.5, steps=1), weight[[2, 0]] * (x - 0.5), rtol=1e-6
+    )
     with pytest.raises(ValueError, match="does not broadcast"):
         integrated_gradients(linear, x, baseline=np.zeros((5, 2, 2, 2)))
     with pytest.raises(ValueError, match="steps must be at least 1"):

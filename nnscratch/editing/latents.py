@@ -8,7 +8,7 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..backend import Generator
-from ..ops import clamp, randn
+from ..ops import randn
 from ..optim import Adam
 from ..tensor import Tensor, as_tensor, to_numpy
 
@@ -19,19 +19,22 @@ def draws(model: Any) -> bool:
 
 
 def decode(model: Any, z: Any, labels: Any = None) -> Tensor:
-    """Images (N, C, H, W) in 0..1 of codes z (N, latent); a conditional model needs `labels` (N,). Gradients pass through."""
+    """Images (N, C, H, W) of codes z (N, latent); a conditional model needs `labels` (N,). Gradients pass through.
+
+    Values are in 0..1, but for the means of a Gaussian likelihood, which may lie a little outside.
+    """
     z = as_tensor(z)
-    return clamp(model.means(z, labels), 0.0, 1.0) if hasattr(model, "means") else model.decode(z)
+    return model.means(z, labels) if hasattr(model, "means") else model.decode(z)
 
 
 def drawn(model: Any, z: Any, labels: Any = None, batch: int = 64) -> np.ndarray:
-    """`decode` without gradients, in batches, as an array."""
+    """`decode` without gradients, in batches, as an array limited to 0..1."""
     with no_grad():
         parts = [
             to_numpy(decode(model, _to(model, z[k : k + batch]), None if labels is None else labels[k : k + batch]))
             for k in range(0, len(z), batch)
         ]
-    return np.concatenate(parts)
+    return np.clip(np.concatenate(parts), 0, 1)
 
 
 def encode(model: Any, images: Any, labels: Any = None, **search: Any) -> np.ndarray:
