@@ -34,8 +34,11 @@ def _expand(images: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _for_each(args: argparse.Namespace, ending: str, work: Callable[[Any, Path], list[tuple[Any, Path]]]) -> int:
-    """Call `work(picture, target)` for every picture and write what it returns; a bad one is reported and the others go on."""
+Work = Callable[[Any, Path], tuple[list[tuple[Any, Path]], str]]  # (picture, target) -> ([(picture, name), ...], a remark)
+
+
+def _for_each(args: argparse.Namespace, ending: str, work: Work) -> int:
+    """Call `work` for every picture and write what it returns; a bad one is reported and the others go on."""
     from .data import DataError
     from .editing.image_io import destinations, read_picture, write_picture
 
@@ -46,14 +49,14 @@ def _for_each(args: argparse.Namespace, ending: str, work: Callable[[Any, Path],
         try:
             with _quiet_about_size():
                 picture = read_picture(path)
-            results = work(picture, target)
+            results, remark = work(picture, target)
         except (DataError, ValueError, MemoryError) as fault:
             failed += 1
             text = " ".join(str(fault).split()) or "not enough memory"
             print(f"nnscratch: error: {text if str(path) in text else f'{path}: {text}'}", file=sys.stderr)
             continue
-        for result, name in results:
-            print(f"{path} -> {write_picture(result, name)}", flush=True)
+        written = [write_picture(result, name) for result, name in results]
+        print(f"{path} -> {written[0]}{''.join(f', {name.name}' for name in written[1:])}{remark}", flush=True)
     if failed and len(paths) > 1:
         print(f"nnscratch: error: {failed} of {len(paths)} pictures were left out", file=sys.stderr)
     return 1 if failed else 0
@@ -130,12 +133,12 @@ def _edit(args: argparse.Namespace) -> int:
     if args.op == "interpolate":
         return _interpolate(args, model, options)
 
-    def work(picture: Any, target: Path) -> list[tuple[Any, Path]]:
+    def work(picture: Any, target: Path) -> tuple[list[tuple[Any, Path]], str]:
         chosen = dict(options)
         if args.op == "inpaint":
             chosen["mask"] = _mask_for(options, picture.size)
         panels = operation.edit(model, picture, chosen)
-        return [(panels[-1], target), (strip(panels), _strip_name(target))]
+        return [(panels[-1], target), (strip(panels), _strip_name(target))], ""
 
     return _for_each(args, args.op, work)
 
@@ -212,8 +215,9 @@ def _interpolate(args: argparse.Namespace, model: Any, options: dict[str, Any]) 
         raise UsageError("interpolate needs at least two pictures")
     args.out.mkdir(parents=True, exist_ok=True)
     images = interpolated(model, [read_picture(p) for p in paths], options.get("steps", 8), options.get("way", "spherical"))
-    name = f"{paths[0].stem}-{paths[-1].stem}-interpolate"
-    sheet = viz.grid(images, columns=len(images) if len(paths) == 2 else options.get("steps", 8))
+    name, steps = f"{paths[0].stem}-{paths[-1].stem}-interpolate", options.get("steps", 8)
+    rows = np.concatenate([images[k : k + steps + 1] for k in range(0, len(images) - 1, steps)])  # from each picture to the next
+    sheet = viz.grid(rows, columns=steps + 1)
     print(write_picture(Picture(np.ascontiguousarray(sheet.transpose(2, 0, 1))), args.out / f"{name}.{args.format or 'png'}"))
     if options.get("gif"):
         print(viz.save_gif(_magnified(np.concatenate([images, images[-2:0:-1]])), args.out / f"{name}.gif"))
@@ -238,11 +242,11 @@ def _explain(args: argparse.Namespace) -> int:
     names = _class_names(config, model.config["classes"])
     target = None if args.target is None else _class_number(args.target, names, "--target")
 
-    def work(picture: Any, target_path: Path) -> list[tuple[Any, Path]]:
+    def work(picture: Any, name: Path) -> tuple[list[tuple[Any, Path]], str]:
         sheet, shares, shown = explained(model, picture, target)
         best = shares.argsort()[::-1][:3]
-        print(f"{', '.join(f'{names[k]} {shares[k]:.1%}' for k in best)}; explained: {names[shown]}")
-        return [(sheet, target_path.with_suffix(".png"))]
+        remark = f": {', '.join(f'{names[k]} {shares[k]:.1%}' for k in best)}; explained: {names[shown]}"
+        return [(sheet, name.with_suffix(".png"))], remark
 
     return _for_each(args, "explained", work)
 
@@ -262,12 +266,12 @@ def _anonymize(args: argparse.Namespace) -> int:
         except ValueError as fault:
             raise UsageError(str(fault)) from None
 
-    def work(picture: Any, target: Path) -> list[tuple[Any, Path]]:
+    def work(picture: Any, target: Path) -> tuple[list[tuple[Any, Path]], str]:
         regions = [(method, parse_region(text, picture.size)) for method, text in asked]
         # What is masked last is certainly gone; and no average may be taken of what will be masked.
         for method, region in sorted(regions, key=lambda pair: pair[0] != "mask"):
             picture = anonymize(picture, method, [region])
-        return [(picture, target)]
+        return [(picture, target)], ""
 
     return _for_each(args, "anonymized", work)
 

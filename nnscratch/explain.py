@@ -63,9 +63,12 @@ def integrated_gradients(
         raise ValueError(f"integrated_gradients: steps must be at least 1, got {steps}")
     x = to_numpy(x)
     targets = targets_of(model, x, target)
-    difference = x - np.asarray(baseline, x.dtype)
-    if difference.shape != x.shape:
-        raise ValueError(f"integrated_gradients: baseline of shape {np.shape(baseline)} does not broadcast to {x.shape}")
+    try:
+        difference = x - np.broadcast_to(np.asarray(baseline, x.dtype), x.shape)
+    except ValueError:
+        raise ValueError(
+            f"integrated_gradients: baseline of shape {np.shape(baseline)} does not broadcast to {x.shape}"
+        ) from None
     places = ((np.arange(steps) + 0.5) / steps).astype(x.dtype)
     share = np.zeros(x.shape, np.float64)
     for i, (end, way) in enumerate(zip(x, difference)):

@@ -90,8 +90,8 @@ def test_grad_cam_equals_a_naive_computation(model, images):
     """Slopes of the score in every number of the feature maps by differences, then the sums as plain loops."""
     target = [1, 2, 3]
     with nns.no_grad():
-        rest = nn.Sequential(*list(model.features)[6:])
-        maps = nn.Sequential(*list(model.features)[:6])(nns.as_tensor(images)).numpy()  # after the third ReLU
+        rest = nn.Sequential(*list(model.features)[7:])
+        maps = nn.Sequential(*list(model.features)[:7])(nns.as_tensor(images)).numpy()  # after the third ReLU
     tail = lambda a: model.classifier(rest(a) if len(rest) else a)
     found, eps = grad_cam(model, images, target), 1e-6
     for n in range(3):
