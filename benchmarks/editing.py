@@ -65,7 +65,7 @@ def trained(path: Path, model: Any, loss: Callable[[np.ndarray], Any], n: int, e
 
 def attributes(args: argparse.Namespace) -> str:
     """A judge of the attributes; edits of colour and shape by conditional decoders, and of colour along latent directions."""
-    n, judge_epochs, vae_epochs, folder = (2_000, 2, 2, "quick") if args.quick else (20_000, 10, 25, "full")
+    n, judge_epochs, vae_epochs, folder = (2_000, 2, 2, "quick") if args.quick else (20_000, 10, 12, "full")
     train, test = Shapes(n, seed=0), Shapes(2_000, seed=1)
     runs = args.runs / folder
     nns.manual_seed(0)
