@@ -72,6 +72,9 @@ def _quiet_about_size() -> Iterator[None]:
         yield
 
 
+_STRIP = 768  # pixels that the height of a strip has at most
+
+
 def _strip_name(target: Path) -> Path:
     return target.with_name(f"{target.stem}-strip.png")
 
@@ -138,7 +141,8 @@ def _edit(args: argparse.Namespace) -> int:
         if args.op == "inpaint":
             chosen["mask"] = _mask_for(options, picture.size)
         panels = operation.edit(model, picture, chosen)
-        return [(panels[-1], target), (strip(panels), _strip_name(target))], ""
+        height = min(_STRIP, max(panel.size[0] for panel in panels))
+        return [(panels[-1], target), (strip(panels, height), _strip_name(target))], ""
 
     return _for_each(args, args.op, work)
 
@@ -268,9 +272,11 @@ def _anonymize(args: argparse.Namespace) -> int:
 
     def work(picture: Any, target: Path) -> tuple[list[tuple[Any, Path]], str]:
         regions = [(method, parse_region(text, picture.size)) for method, text in asked]
-        # What is masked last is certainly gone; and no average may be taken of what will be masked.
-        for method, region in sorted(regions, key=lambda pair: pair[0] != "mask"):
+        masked = [region for method, region in regions if method == "mask"]
+        picture = anonymize(picture, "mask", masked)  # first: no average may be taken of what is to be gone
+        for method, region in regions:
             picture = anonymize(picture, method, [region])
+        picture = anonymize(picture, "mask", masked)  # last: masks are black throughout
         return [(picture, target)], ""
 
     return _for_each(args, "anonymized", work)

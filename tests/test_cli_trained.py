@@ -1,5 +1,6 @@
 """edit, explain, anonymize, generate and runs as a stranger meets them: an own folder of all kinds of files, and wrong runs."""
 
+import errno
 import os
 import struct
 import sys
@@ -265,8 +266,20 @@ def test_what_is_masked_does_not_leak_through_the_other_methods(tmp_path):
         Image.fromarray(pixels).save(tmp_path / str(k) / "a.png")
         regions = ["--blur", "5,5,30,30", "--mask", "10,10,10,10", "--pixelate", "0,0,20,20"]
         assert call("anonymize", tmp_path / str(k) / "a.png", *regions, "--out", tmp_path / str(k)) == 0
+        assert not read_picture(tmp_path / str(k) / "a-anonymized.png").pixels[:, 10:20, 10:20].any()
         files.append((tmp_path / str(k) / "a-anonymized.png").read_bytes())
     assert files[0] == files[1]
+
+
+def test_a_full_disk(runs, photos, tmp_path, capsys, monkeypatch):
+    def full(path, data):
+        path.write_bytes(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nnscratch.serialization.write_synced", full)
+    assert call("anonymize", photos / "large.jpg", "--mask", "all", "--out", tmp_path) == 1
+    assert f"could not write {tmp_path / 'large-anonymized.jpg'} (No space left on device)" in error_of(capsys)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
