@@ -168,8 +168,11 @@ def _prepared(op: str, given: dict[str, Any], model: Any, config: dict[str, Any]
         options["random"] = Generator(options.get("seed", 0))
     if op == "attribute":
         classes = getattr(model, "classes", 0)
-        if classes and "examples" in options:
-            raise UsageError("--examples is for unconditional runs; this one has learned its classes")
+        for name in ("examples", "strength"):
+            if classes and name in options:
+                raise UsageError(
+                    f"{_flag(name)} is for unconditional runs; this one has learned its classes and changes the label"
+                )
         names = _class_names(config, classes) if classes else _learn_classes(options, model, config)
         for name in ("to", "source"):
             if name in options:

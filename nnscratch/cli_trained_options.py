@@ -10,8 +10,8 @@ _EDITING = """\
 Pictures (PNG, JPEG, WebP and more; a folder stands for the pictures in it) may have any size. Convolutional autoencoders work
 at full size, in overlapping tiles where it is large. Models of one size see the picture scaled to it, whatever its proportions,
 and the result is scaled back; to inpaint they see a window around the hole. A model of grey images restores each channel of a
-colour picture by itself. Transparency is kept, EXIF orientation applied, other metadata left behind. Beside each result
-NAME-OP.* there is NAME-OP-strip.png with before and after.
+colour picture by itself. Transparency is kept, EXIF orientation applied, other metadata left behind; of an animation the first
+frame is taken. Beside each result NAME-OP.* there is NAME-OP-strip.png with before and after.
 
 operations:
 {operations}
@@ -62,7 +62,9 @@ def _edit(command: Callable[..., argparse.ArgumentParser]) -> None:
     edit.add_argument("--from", dest="source", metavar="CLASS", help="attribute: the class it has (default: found by the model)")
     edit.add_argument("--examples", type=Path, metavar="DIR", help="attribute: labelled examples instead of the run's own data")
     edit.add_argument("--style", type=Path, metavar="FILE", help="style: the picture whose textures to take")
-    edit.add_argument("--strength", type=_positive, metavar="X", help="attribute, style: how much (default: 1)")
+    edit.add_argument(
+        "--strength", type=_positive, metavar="X", help="attribute (of unconditional runs), style: how much (default: 1)"
+    )
     edit.add_argument("--side", type=_count, metavar="N", help="style: longest side to work at, in pixels (default: 256)")
     edit.add_argument(
         "--steps", type=_count, metavar="N", help="interpolate: from one to the next (default: 8); style: of descent (200)"
