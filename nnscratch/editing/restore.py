@@ -17,10 +17,10 @@ OVERLAP = 1 / 8
 
 def restored(model: Any, images: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
     """`model.restore` of a batch (N, C, H, W), as an array in 0..1."""
-    device = next(iter(model.parameters())).device
+    weight = next(iter(model.parameters()))
     with no_grad():
-        mask = None if known is None else as_tensor(known.astype(images.dtype)).to(device)
-        return np.clip(to_numpy(model.restore(as_tensor(images).to(device), mask)), 0, 1)
+        x, mask = (None if a is None else as_tensor(a.astype(weight.dtype)).to(weight.device) for a in (images, known))
+        return np.clip(to_numpy(model.restore(x, mask)), 0, 1)
 
 
 def _require(model: Any, purpose: str, *also: str) -> None:
