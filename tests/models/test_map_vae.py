@@ -7,7 +7,6 @@ import nnscratch as nns
 from nnscratch import models
 from nnscratch.models.map_vae import MapVAE
 
-
 pytestmark = pytest.mark.skipif("autoencoder" not in models.MODELS, reason="needs conditional VAEs")
 
 
