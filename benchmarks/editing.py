@@ -1,11 +1,12 @@
 """Editing, measured: attributes of shapes that an edit changes and keeps, and pictures restored against the obvious baselines.
 
-    python benchmarks/editing.py                      # both parts; what is missing is trained into runs/editing
+    python benchmarks/editing.py                      # all parts; what is missing is trained into runs/editing
     python benchmarks/editing.py attributes           # a judge of Shapes and three VAEs
     python benchmarks/editing.py restoration          # autoencoders on CIFAR-10 (NNSCRATCH_DATA)
+    python benchmarks/editing.py digits               # a VAE and a row LSTM complete MNIST digits
     python benchmarks/editing.py --quick              # minutes, numbers that mean little: to see that it works
 
-Writes benchmarks/results/editing-attributes.md and editing-restoration.md with a strip of examples each. Trained weights are kept
+Writes benchmarks/results/editing-PART.md with a strip of examples each. Trained weights are kept
 in --runs and used again. All seeds are fixed; the test images are never trained on.
 """
 
@@ -136,12 +137,12 @@ def _trained_vae(path: Path, model: Any, train: Shapes, labels: np.ndarray | Non
 # ----------------------------------------------------------------------------------------------------------- restoration
 
 
-def _autoencoder(args: argparse.Namespace, name: str, **options: Any) -> Any:
-    """The autoencoder of nnscratch train autoencoder --data cifar10, trained where it is missing."""
+def _by_recipe(args: argparse.Namespace, name: str, system: str, data: str, epochs: int, **options: Any) -> Any:
+    """The model of nnscratch train SYSTEM --data DATA --limit LIMIT --epochs EPOCHS, trained where it is missing."""
     run = Run(args.runs / ("quick" if args.quick else "full") / name)
-    epochs, limit = (1, 1_000) if args.quick else (args.epochs, args.limit)
-    data: dict[str, Any] = {"name": "cifar10", "size": None, "limit": limit}
-    config, sets = configure("autoencoder", data, {"epochs": epochs, "seed": 0}, options)
+    epochs, limit = (1, 1_000) if args.quick else (epochs, args.limit)
+    source: dict[str, Any] = {"name": data, "size": None, "limit": limit}
+    config, sets = configure(system, source, {"epochs": epochs, "seed": 0}, options)
     latest = run.latest()
     if latest is None or latest.state.get("epoch", 0) < epochs:
         session = Session(config, run, sets)
@@ -166,17 +167,18 @@ def restoration(args: argparse.Namespace) -> str:
         if show:
             pictures.append(np.clip(y[:12], 0, 1))
 
-    denoiser = _autoencoder(args, "denoise", purpose="denoise")
+    denoiser = _by_recipe(args, "denoise", "autoencoder", "cifar10", args.epochs, purpose="denoise")
     for sigma in (0.1, 0.2):
         noisy = (x + sigma * rng.standard_normal(x.shape)).astype(np.float32)
         task = f"denoise, Gaussian noise of {sigma}"
         add(task, "nothing", noisy, show=sigma == 0.1)
         add(task, "median filter 3x3", median(np.clip(noisy, 0, 1)), show=sigma == 0.1)
         add(task, "autoencoder", restored(denoiser, noisy), show=sigma == 0.1)
+    enlarger = _by_recipe(args, "enhance", "autoencoder", "cifar10", args.epochs, purpose="enhance")
     small = x.reshape(len(x), 3, 16, 2, 16, 2).mean((3, 5))
     add("enhance, 16x16 to 32x32", "bicubic", bicubic(small))
-    add("enhance, 16x16 to 32x32", "autoencoder", restored(_autoencoder(args, "enhance", purpose="enhance"), small))
-    painter = _autoencoder(args, "inpaint", purpose="inpaint")
+    add("enhance, 16x16 to 32x32", "autoencoder", restored(enlarger, small))
+    painter = _by_recipe(args, "inpaint", "autoencoder", "cifar10", args.epochs, purpose="inpaint")
     for region in ("centre", "random", "left", "lower"):
         holes = np.stack([region_mask(region, (32, 32), rng) for _ in x])[:, None]
         mean = (x * ~holes).sum((2, 3), keepdims=True) / (~holes).sum((2, 3), keepdims=True)
@@ -214,6 +216,35 @@ def bicubic(x: np.ndarray) -> np.ndarray:
     return np.stack([[enlarge(plane) for plane in image] for image in x.astype(np.float32)])
 
 
+# ---------------------------------------------------------------------------------------------------------------- digits
+
+
+def digits(args: argparse.Namespace) -> str:
+    """The lower half of held-out MNIST digits, by a VAE's best fitting image and by a row LSTM's draws, against mean fill."""
+    n = 20 if args.quick else 200
+    x = gather(load("mnist", train=False), np.arange(n))[0]
+    hole = np.broadcast_to(region_mask("lower", (28, 28)), (n, 1, 28, 28))
+    mean = (x * ~hole).sum((2, 3), keepdims=True) / (~hole).sum((2, 3), keepdims=True)
+    vae = _by_recipe(args, "digits-vae", "vae", "mnist", 10)
+    rows = _by_recipe(args, "digits-rows", "row-lstm", "mnist", 10)
+    known = nns.as_tensor((~hole).astype(np.float32))
+    draws = [nns.to_numpy(rows.complete(nns.as_tensor(x), known, nns.Generator(seed))) for seed in range(16)]
+    results = {
+        "mean fill": np.where(hole, mean, x),
+        "VAE, the image that fits the upper half best": latents.drawn(vae, latents.project(vae, x, ~hole, starts=8)),
+        "row LSTM, one draw": draws[0],
+        "row LSTM, mean of 16 draws": np.mean(draws, 0),
+    }
+    lines = ["| method | PSNR (dB) | SSIM | PSNR within the hole |", "|---|---|---|---|"]
+    for method, y in results.items():
+        y = np.where(hole, y, x)
+        inside = psnr(np.square(y - x).sum((1, 2, 3)) / hole.sum((1, 2, 3)))
+        lines.append(f"| {method} | {psnr(np.square(y - x).mean((1, 2, 3))):.2f} | {metrics.ssim(y, x):.4f} | {inside:.2f} |")
+    shown = [x, *(np.where(hole, y, x) for y in results.values())]
+    viz.save_grid(np.concatenate([y[:12] for y in shown]), args.out / "editing-digits.png", 12, zoom=2)
+    return "\n".join(lines)
+
+
 # ------------------------------------------------------------------------------------------------------------------ main
 
 TEXT = {
@@ -234,12 +265,19 @@ Means over {n} test images, PSNR of each image and then averaged. The autoencode
 of the known pixels of each channel. The strip shows originals, then what the rows of denoising at 0.1, enhancing and the central
 hole give.
 """,
+    "digits": """\
+# The lower half of held-out MNIST digits, completed
+
+Means over {n} test images. VAE and row LSTM are those of `nnscratch train vae` and `nnscratch train row-lstm` with `--data mnist`,
+10 epochs and the first {limit} images. A single draw of zeros and ones is a guess and pays for it in PSNR; the mean of draws is a
+forecast. The strip shows the originals and then the rows of the table.
+""",
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help="attributes, restoration (default: both)")
+    parser.add_argument("parts", nargs="*", help="attributes, restoration, digits (default: all)")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--epochs", type=int, default=4, help="passes of each autoencoder over its training images (default: 4)")
     parser.add_argument(
@@ -248,7 +286,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/editing"))
     parser.add_argument("--out", type=Path, default=HERE / "results")
     args = parser.parse_args()
-    parts = {"attributes": attributes, "restoration": restoration}
+    parts = {"attributes": attributes, "restoration": restoration, "digits": digits}
     if unknown := set(args.parts) - parts.keys():
         parser.error(f"unknown part {', '.join(unknown)}: expected {', '.join(parts)}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -256,10 +294,11 @@ def main() -> None:
     values = {
         "tolerance": f"{pixels}, and an eighth of the shape's period of rotation",
         "epochs": f", {args.epochs} epochs and the first {args.limit} images",
+        "limit": args.limit,
     }
     for name in args.parts or parts:
         body = parts[name](args)
-        n = 100 if args.quick and name == "restoration" else 2_000
+        n = {"attributes": 2_000, "restoration": 100 if args.quick else 2_000, "digits": 20 if args.quick else 200}[name]
         command = f"python benchmarks/editing.py {name}{' --quick' if args.quick else ''}"
         text = f"{TEXT[name].format(n=n, **values)}\n{body}\n\nMade by `{command}`.\n"
         print(text)
