@@ -29,8 +29,7 @@ from nnscratch.editing import attribute, latents
 from nnscratch.editing.judge import ATTRIBUTES, TOLERANCE, ShapeJudge, agrees
 from nnscratch.editing.masks import region_mask
 from nnscratch.editing.restore import restored
-from nnscratch.models import VAE
-from nnscratch.models.map_vae import MapVAE
+from nnscratch.models import VAE, MapVAE
 from nnscratch.training import Run, metrics
 from nnscratch.training.recipe import Session, configure, restore
 
@@ -268,9 +267,9 @@ hole give.
     "digits": """\
 # The lower half of held-out MNIST digits, completed
 
-Means over {n} test images. VAE and row LSTM are those of `nnscratch train vae` and `nnscratch train row-lstm` with `--data mnist`,
-10 epochs and the first {limit} images. A single draw of zeros and ones is a guess and pays for it in PSNR; the mean of draws is a
-forecast. The strip shows the originals and then the rows of the table.
+Means over {n} test images. VAE and row LSTM are those of `nnscratch train vae` and `nnscratch train row-lstm`, with `--data
+mnist`, 10 epochs and the first {limit} images. A single draw of zeros and ones is a guess and pays for it in PSNR; the mean of
+draws is a forecast. The strip shows the originals and then the rows of the table.
 """,
 }
 

@@ -18,7 +18,6 @@ from nnscratch.training import Run
 from nnscratch.training.tasks import TASKS
 
 Image = pytest.importorskip("PIL.Image")
-pytestmark = pytest.mark.skipif("autoencoder" not in models.MODELS, reason="needs all systems")
 
 TRAINING = {"seed": 0, "augment": False, "save_every": None, "patience": None, "clip_norm": None, "ema": None}
 TRAINING |= {"epochs": 1, "batch_size": 8, "lr": 1e-3}

@@ -9,6 +9,7 @@ from .autoencoder import Autoencoder
 from .cnn import CNN
 from .conv_lstm import ConvLSTM
 from .lstm import RowClassifier
+from .map_vae import MapVAE
 from .row_lstm import RowLSTM
 from .vae import VAE
 
@@ -17,11 +18,12 @@ MODELS: dict[str, type] = {
     "cnn": CNN,
     "conv-lstm": ConvLSTM,
     "lstm": RowClassifier,
+    "map-vae": MapVAE,
     "row-lstm": RowLSTM,
     "vae": VAE,
 }
 
-__all__ = ["CNN", "MODELS", "VAE", "Autoencoder", "ConvLSTM", "RowClassifier", "RowLSTM", "build"]
+__all__ = ["CNN", "MODELS", "VAE", "Autoencoder", "ConvLSTM", "MapVAE", "RowClassifier", "RowLSTM", "build"]
 
 
 def build(name: str, config: dict[str, Any]) -> Module:

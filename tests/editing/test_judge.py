@@ -68,7 +68,6 @@ def test_the_judge_reads_what_its_heads_say():
     assert loss == pytest.approx(by_hand, rel=1e-5)
 
 
-@pytest.mark.skipif("autoencoder" not in models.MODELS, reason="needs conditional VAEs")
 def test_another_label_changes_the_colour_and_leaves_the_place():
     """Trained for seconds on small pictures; colours and places are measured on the pixels themselves."""
     nns.manual_seed(0)
