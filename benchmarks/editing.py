@@ -108,7 +108,8 @@ def _attribute_edits(train: Shapes, runs: Path, n: int, epochs: int) -> dict[str
     ):
         model = _trained_vae(runs / f"vae-{kind}.safetensors", model, train, train.attributes[kind], n, passes)
         edits[name] = lambda x, own, to, model=model: attribute.relabel(model, x, own, to)
-    plain = _trained_vae(runs / "vae.safetensors", _vector_vae(0), train, None, n, 3 * epochs)
+    nns.manual_seed(0)
+    plain = _trained_vae(runs / "vae.safetensors", _vector_vae(0), train, None, n, epochs)
     some = np.arange(min(n, 10_000))
     means = attribute.class_means(latents.encode(plain, train.batch(some)[0]), train.attributes["colour"][some], len(COLOURS))
     edits["colour along a latent direction"] = lambda x, own, to: attribute.along(plain, x, means[to] - means[own])
