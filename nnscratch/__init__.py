@@ -77,14 +77,28 @@ from .serialization import load, save
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("cuda", "data", "gradcheck", "kernels", "metrics", "models", "nn", "optim", "training", "utils", "viz")
+_SUBMODULES = (
+    "cuda",
+    "data",
+    "editing",
+    "explain",
+    "gradcheck",
+    "kernels",
+    "metrics",
+    "models",
+    "nn",
+    "optim",
+    "training",
+    "utils",
+    "viz",
+)
 # torch's other names for dtypes and the like, out of the way of the builtins and of what NumPy calls so.
 _ALIASES = {**_DTYPES, "Size": tuple, "dtype": _np.dtype, "finfo": _np.finfo, "iinfo": _np.iinfo}
 
 if TYPE_CHECKING:
     from numpy import dtype, finfo, iinfo
 
-    from . import cuda, data, gradcheck, kernels, metrics, models, nn, optim, training, utils, viz
+    from . import cuda, data, editing, explain, gradcheck, kernels, metrics, models, nn, optim, training, utils, viz
 
     Size = tuple
     bool = bool_

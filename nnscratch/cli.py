@@ -1,4 +1,4 @@
-"""The command line: `nnscratch demo | train | evaluate | summary | gradcheck | bench | warmup`."""
+"""The command line: `nnscratch demo | train | evaluate | summary | gradcheck | bench | warmup`, and those of `cli_trained`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .cli_options import parser
-
-
-class UsageError(Exception):
-    """What was asked for makes no sense; the message says why."""
+from . import cli_trained
+from .cli_options import UsageError, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -323,6 +320,7 @@ COMMANDS = {
     "gradcheck": _gradcheck,
     "bench": _bench,
     "warmup": _warmup,
+    **cli_trained.COMMANDS,
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,11 @@ examples:
   nnscratch train dcgan --data mnist --out runs/dcgan       a generative adversarial network; its samples are judged each epoch
   nnscratch evaluate runs/cnn                               its numbers on the test images
   nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
+  nnscratch generate runs/vae -n 64 --grid                  new images
+  nnscratch explain runs/cnn cat.jpg                        what the classifier looks at
+  nnscratch edit runs/denoiser denoise holiday/             pictures of any size; --help lists the operations
+  nnscratch anonymize street.jpg --mask 40,25,60,80         hide a region, and strip the place where it was taken
+  nnscratch runs                                            all runs with their last numbers
   nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones
   nnscratch bench steps --output results                    time training steps side by side with PyTorch
   nnscratch warmup                                          compile the CPU kernels now instead of during a first step
@@ -28,9 +33,13 @@ exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped
 """
 
 
+class UsageError(Exception):
+    """What was asked for makes no sense; the message says why."""
+
+
 def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     """The parser; `run` has the function of each command."""
-    from . import __version__
+    from . import __version__, cli_trained_options
     from .training.tasks import TASKS
 
     top = argparse.ArgumentParser(
@@ -75,6 +84,8 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     summary = command("summary", "print the layers of a model, their shapes and what they cost")
     summary.add_argument("model", metavar="SYSTEM | RUN", help="a kind of model, or the directory of a run")
     _data_options(summary, default="mnist", note=" (default: mnist)")
+
+    cli_trained_options.add(command)
 
     check = command("gradcheck", "hold the derivatives of every op, layer and loss against numeric ones")
     check.add_argument("pattern", nargs="?", default="", help="regular expression for the entries wanted (default: all)")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,16 @@ _MAX_FILE = 1 << 28
 _MAX_MEMORY = 1 << 32
 
 
-def read_image(path: str | os.PathLike, size: int | tuple[int, int] | None = None, mode: str = "RGB") -> np.ndarray:
-    """The picture in a file as uint8 (3, H, W), or (1, H, W) with mode 'L'.
+@contextmanager
+def open_picture(path: str | os.PathLike) -> Iterator[Any]:
+    """`with open_picture(path) as image:` the Pillow image in a file, upright (EXIF orientation applied).
 
-    EXIF orientation is applied; transparency is laid over white; CMYK, palettes and 16-bit grey are converted; of an
-    animation the first frame counts. `size`: the largest centred part with the proportions of `size` is scaled to it
-    (for a square: short side scaled, then a centre crop). Raises DataError, naming file and fault, for an empty or
-    damaged file, one that is no picture, and one of more pixels than Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`).
+    Of an animation it is the first frame. Raises DataError, naming file and fault, for an empty or damaged file, one that is no
+    picture, and one of more pixels than Pillow's limit (`PIL.Image.MAX_IMAGE_PIXELS`); so too for what goes wrong with the image
+    inside the block.
     """
     from PIL import Image, ImageOps
 
-    if mode not in ("RGB", "L"):
-        raise ValueError(f"mode: expected 'RGB' or 'L', got {mode!r}")
     path = Path(path)
     try:
         stored = path.stat().st_size
@@ -43,31 +42,50 @@ def read_image(path: str | os.PathLike, size: int | tuple[int, int] | None = Non
             limit = Image.MAX_IMAGE_PIXELS
             if limit is not None and image.width * image.height > limit:
                 raise DataError(f"{path}: {image.width}x{image.height} pixels, more than the limit of {limit}")
-            upright = _as_mode(ImageOps.exif_transpose(image), mode)
-            if size is not None:
-                upright = _fit(upright, *size_pair(size))
-            pixels = np.array(upright, dtype=np.uint8)
+            yield ImageOps.exif_transpose(image)
     except DataError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as fault:
         raise DataError(f"{path}: too many pixels: {fault}") from None
     except Exception as fault:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error, KeyError, ...
         raise DataError(f"{path}: cannot be read as a picture: {fault}") from fault
+
+
+def read_image(path: str | os.PathLike, size: int | tuple[int, int] | None = None, mode: str = "RGB") -> np.ndarray:
+    """The picture in a file as uint8 (3, H, W), or (1, H, W) with mode 'L'.
+
+    EXIF orientation is applied; transparency is laid over white; CMYK, palettes and 16-bit grey are converted; of an
+    animation the first frame counts. `size`: the largest centred part with the proportions of `size` is scaled to it
+    (for a square: short side scaled, then a centre crop). Raises DataError as `open_picture` does.
+    """
+    if mode not in ("RGB", "L"):
+        raise ValueError(f"mode: expected 'RGB' or 'L', got {mode!r}")
+    with open_picture(path) as image:
+        upright = over_white(image).convert(mode)
+        if size is not None:
+            upright = _fit(upright, *size_pair(size))
+        pixels = np.array(upright, dtype=np.uint8)
     return pixels[None] if mode == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _as_mode(image: Any, mode: str) -> Any:
+def has_alpha(image: Any) -> bool:
+    """Whether a Pillow image has transparency: a channel, or a colour of its palette."""
+    return image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info
+
+
+def over_white(image: Any) -> Any:
+    """A Pillow image with its transparency laid over white, and of 8 bits. Raises ValueError for floating-point pixels."""
     from PIL import Image
 
-    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+    if has_alpha(image):
         rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    elif image.mode.startswith("I"):  # convert() would clip 16-bit grey at 255 instead of scaling it
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    if image.mode.startswith("I"):  # convert() would clip 16-bit grey at 255 instead of scaling it
         wide = np.asarray(image)
-        image = Image.fromarray((wide >> 8 if wide.max() > 255 else wide).astype(np.uint8))
-    elif image.mode == "F":
+        return Image.fromarray((wide >> 8 if wide.max() > 255 else wide).astype(np.uint8))
+    if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
-    return image.convert(mode)
+    return image
 
 
 def _fit(image: Any, height: int, width: int) -> Any:

@@ -11,6 +11,7 @@ from .conv_lstm import ConvLSTM
 from .dcgan import DCGAN
 from .gan import GAN
 from .lstm import RowClassifier
+from .map_vae import MapVAE
 from .row_lstm import RowLSTM
 from .vae import VAE
 from .wgan_gp import WGANGP
@@ -22,12 +23,15 @@ MODELS: dict[str, type] = {
     "dcgan": DCGAN,
     "gan": GAN,
     "lstm": RowClassifier,
+    "map-vae": MapVAE,
     "row-lstm": RowLSTM,
     "vae": VAE,
     "wgan-gp": WGANGP,
 }
 
-__all__ = ["CNN", "DCGAN", "GAN", "MODELS", "VAE", "WGANGP", "Autoencoder", "ConvLSTM", "RowClassifier", "RowLSTM", "build"]
+__all__ = [
+    "CNN", "DCGAN", "GAN", "MODELS", "VAE", "WGANGP", "Autoencoder", "ConvLSTM", "MapVAE", "RowClassifier", "RowLSTM", "build",
+]  # fmt: skip
 
 
 def build(name: str, config: dict[str, Any]) -> Module:
