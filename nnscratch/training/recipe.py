@@ -56,7 +56,7 @@ def configure(
         "options": task.chosen,
         "data": data,
         "model": task.model_config(sample[0].shape, len(train.classes)),
-        "training": {**_DEFAULTS, **defaults, **_without_none(given)},
+        "training": {**DEFAULTS, **defaults, **_without_none(given)},
     }
     return config, (train, test)
 
@@ -65,7 +65,7 @@ def _without_none(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "seed": 0,
     "augment": False,
     "save_every": None,
@@ -212,7 +212,7 @@ def saved_config(run: Run) -> dict[str, Any]:
         if not isinstance(parts.get(part), dict) or not parts[part].keys() >= set(keys):
             expected = f"an object with {', '.join(keys) or 'the arguments of the model'}"
             raise CheckpointError(f"{path}: {part!r} is missing or incomplete: expected {expected}")
-    config["training"] = {**_DEFAULTS, **config["training"]}  # a run may be older than an option
+    config["training"] = {**DEFAULTS, **config["training"]}  # a run may be older than an option
     options = config.setdefault("options", {})
     try:
         config["options"] = TASKS[config["task"]](**options).chosen
