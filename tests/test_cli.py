@@ -178,7 +178,7 @@ def test_a_plateau_is_judged_by_a_tenth_held_out(tmp_path):
 def test_patience_holds_out_a_tenth(tmp_path):
     assert train(tmp_path / "run", "--patience", "1", "--quiet") == 0
     assert "validation_loss" in (tmp_path / "run" / "metrics.csv").read_text()
-    assert Run(tmp_path / "run").latest().state["_samples"] == 0
+    assert Run(tmp_path / "run").latest().state["_sums"] == {}
     assert Run(tmp_path / "run").latest().step <= 2 * 6
 
 

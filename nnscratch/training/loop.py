@@ -14,6 +14,7 @@ from ..nn.utils import clip_grad_norm_
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..tensor import Tensor
 from .checkpoint import Checkpoint, CheckpointError, Run
+from .phases import Phase, phases
 from .progress import Progress, describe
 from .signals import Interrupted, Signals
 
@@ -37,14 +38,16 @@ class Trainer:
     """Trains `model` on `loader` for `epochs` epochs; `fit()` starts or continues.
 
     `loss(model, batch)` returns the loss of a batch, alone or with a dict of further numbers to average over the epoch.
-    `evaluate(model)` returns a dict of numbers after each epoch, called in evaluation mode without gradients and, with an
+    For alternating training `loss` and `optimizer` are dicts with the same names: in each step every loss in turn is lowered by its
+    own optimiser, without gradients for the parameters of the others. `evaluate(model)` returns a dict of numbers after each epoch, called in evaluation mode without gradients and, with an
     `ema`, on the averaged weights. The options:
 
+    - `every`: the phases that have a turn only at each so-many-th step, as {name: number}
     - `scheduler`: stepped after each epoch, or each batch with `schedule_batches`; ReduceLROnPlateau gets the monitored value
     - `clip_norm`: the largest norm of all gradients together
     - `run`: the directory for config, metrics and checkpoints, written after each epoch and every `save_every` steps
     - `monitor`: the number whose smallest value marks the best epoch: a key of `evaluate`'s dict, 'train_loss', or by default
-      'test_loss' where `evaluate` gives one and else 'train_loss'; after `patience` epochs without a better one training stops
+      'test_loss' where `evaluate` gives one and else 'train_loss' (of several losses the first); after `patience` epochs without a better one training stops
     - `generators`: named ones to save beside the default generator;  `on_epoch(trainer)`: called after each epoch
 
     `history` holds one dict of numbers for each epoch. A run that is interrupted and resumed gives the same numbers and weights,
@@ -55,11 +58,12 @@ class Trainer:
     def __init__(
         self,
         model: Any,
-        loss: Callable[[Any, Any], Any],
+        loss: Callable[[Any, Any], Any] | dict[str, Callable[[Any, Any], Any]],
         optimizer: Any,
         loader: Any,
         *,
         epochs: int,
+        every: dict[str, int] | None = None,
         evaluate: Callable[[Any], dict[str, float]] | None = None,
         scheduler: Any = None,
         schedule_batches: bool = False,
@@ -79,7 +83,8 @@ class Trainer:
                 raise ValueError(f"Trainer: {name} must be at least 1, got {value}")
         if not hasattr(loader, "__len__"):
             raise TypeError(f"Trainer: loader: expected batches with a length that can be run through again, got {loader!r}")
-        self.model, self.loss, self.optimizer, self.loader = model, loss, optimizer, loader
+        phases(loss, optimizer, every)  # raises where they do not fit each other
+        self.model, self.loss, self.optimizer, self.loader, self.every = model, loss, optimizer, loader, every
         self.epochs, self.evaluate, self.scheduler, self.schedule_batches = epochs, evaluate, scheduler, schedule_batches
         self.ema, self.clip_norm, self.run, self.save_every = ema, clip_norm, run, save_every
         self.monitor, self.patience, self.on_epoch, self.device = monitor, patience, on_epoch, device
@@ -90,8 +95,7 @@ class Trainer:
         self.best: float | None = None
         self.best_step: int | None = None
         self.bad_epochs = 0  # since the best
-        self._sums: dict[str, float] = {}  # over the samples of the present epoch
-        self._samples = 0
+        self._sums: dict[str, list[float]] = {}  # of each number: its sum over samples of the present epoch, and their number
         self._saved_step = -1
 
     # -------------------------------------------------------------------------------------------------------- training
@@ -125,50 +129,68 @@ class Trainer:
         with self.progress.bar(len(self.loader), done, f"epoch {self.epoch + 1}/{self.epochs}") as bar:
             for batch in self.loader:
                 self._train_step(_to(batch, self.device))
-                bar.update(1, loss=self._sums["loss"] / self._samples)
+                means = self._means()
+                bar.update(1, **{phase.title: means[phase.title] for phase in self.phases if phase.title in means})
                 self._stop_if_asked(signals)
                 if self.save_every and self.step % self.save_every == 0:
                     self.save()
 
+    @property
+    def phases(self) -> list[Phase]:
+        """The losses with their optimisers, in the order of their turns."""
+        return phases(self.loss, self.optimizer, self.every)
+
     def _train_step(self, batch: Any) -> None:
-        result = self.loss(self.model, batch)
+        due = [phase for phase in self.phases if phase.due(self.step)]
+        for phase in due:
+            with phase.alone(self.model):
+                self._lower(phase, batch)
+        if self.ema is not None and due and due[-1].name == self.phases[-1].name:
+            self.ema.update()
+        if self.scheduler is not None and self.schedule_batches:
+            self.scheduler.step()
+        self.step += 1
+
+    def _lower(self, phase: Phase, batch: Any) -> None:
+        """One step of one optimiser."""
+        result = phase.loss(self.model, batch)
         loss, numbers = result if isinstance(result, tuple) else (result, {})
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(f"Trainer: loss(model, batch) must return one number as a tensor, alone or with a dict; got {given}")
         value = loss.item()
         if not math.isfinite(value):
-            raise NonFiniteLoss(self._advice(value))
-        self.optimizer.zero_grad()
+            raise NonFiniteLoss(self._advice(phase, value))
+        phase.optimizer.zero_grad()
         loss.backward()
         if self.clip_norm is not None:
-            clip_grad_norm_(list(self.model.parameters()), self.clip_norm)
-        self.optimizer.step()
-        if self.ema is not None:
-            self.ema.update()
-        if self.scheduler is not None and self.schedule_batches:
-            self.scheduler.step()
-        self.step += 1
+            clip_grad_norm_(phase.parameters, self.clip_norm)
+        phase.optimizer.step()
         n = _size(batch)
-        self._samples += n
-        for name, number in {"loss": value, **numbers}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(number) * n
+        for name, number in {phase.title: value, **numbers}.items():
+            entry = self._sums.setdefault(name, [0.0, 0])
+            entry[0] += float(number) * n
+            entry[1] += n
 
-    def _advice(self, value: float) -> str:
+    def _means(self) -> dict[str, float]:
+        """The averages so far of the numbers of the present epoch."""
+        return {name: total / samples for name, (total, samples) in self._sums.items()}
+
+    def _advice(self, phase: Phase, value: float) -> str:
         latest = self.run.latest() if self.run is not None else None
         return (
-            f"the loss became {value} at step {self.step + 1} (epoch {self.epoch + 1}); a learning rate below "
-            f"{self.optimizer.param_groups[0]['lr']:g} or clipping the gradients may help"
+            f"the {phase.title.replace('_', ' ')} became {value} at step {self.step + 1} (epoch {self.epoch + 1}); a learning rate below "
+            f"{phase.optimizer.param_groups[0]['lr']:g} or clipping the gradients may help"
             + (f"; the checkpoint of step {latest.step} is from before" if latest else "")
         )
 
     def _end_epoch(self, seconds: float) -> None:
-        row: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.optimizer.param_groups[0]["lr"]}
-        row |= {f"train_{name}": total / max(self._samples, 1) for name, total in self._sums.items()}
+        row: dict[str, float] = {"epoch": self.epoch + 1, "step": self.step, "lr": self.phases[0].optimizer.param_groups[0]["lr"]}
+        row |= {f"train_{name}": value for name, value in self._means().items()}
         row |= self.evaluated()
         watched = row[self._monitored(row)]
         self.history.append(row)
-        self._sums, self._samples = {}, 0
+        self._sums = {}
         self.epoch += 1
         if self.best is None or watched < self.best:
             self.best, self.best_step, self.bad_epochs = watched, self.step, 0
@@ -187,7 +209,7 @@ class Trainer:
 
     def _monitored(self, row: dict[str, float]) -> str:
         if self.monitor is None:
-            return "test_loss" if "test_loss" in row else "train_loss"
+            return "test_loss" if "test_loss" in row else f"train_{self.phases[0].title}"
         if self.monitor not in row:
             raise ValueError(f"Trainer: monitor {self.monitor!r} is not among the numbers of an epoch: {', '.join(row)}")
         return self.monitor
@@ -214,7 +236,8 @@ class Trainer:
         """Write a checkpoint of everything into the run directory."""
         if self.run is None:
             return None
-        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        parts: dict[str, Any] = {"model": self.model.state_dict()}
+        parts |= {_part(phase): phase.optimizer.state_dict() for phase in self.phases}
         if self.ema is not None:
             parts["ema"] = self.ema.state_dict()
         state: dict[str, Any] = {key: getattr(self, key) for key in _COUNTERS}
@@ -233,7 +256,8 @@ class Trainer:
         state = checkpoint.state
         try:
             self.model.load_state_dict(checkpoint.load("model"))
-            self.optimizer.load_state_dict(checkpoint.load("optimizer"))
+            for phase in self.phases:
+                phase.optimizer.load_state_dict(checkpoint.load(_part(phase)))
             if self.ema is not None:
                 self.ema.load_state_dict(checkpoint.load("ema"))
             for name, part in (("loader", self.loader), ("scheduler", self.scheduler)):
@@ -250,7 +274,12 @@ class Trainer:
             self.run.write_metrics(self.history)
 
 
-_COUNTERS = ("epoch", "step", "history", "best", "best_step", "bad_epochs", "_sums", "_samples")
+_COUNTERS = ("epoch", "step", "history", "best", "best_step", "bad_epochs", "_sums")
+
+
+def _part(phase: Phase) -> str:
+    """The file of a phase's optimiser in a checkpoint."""
+    return f"{phase.name}-optimizer" if phase.name else "optimizer"
 
 
 def _to(batch: Any, device: str) -> Any:
