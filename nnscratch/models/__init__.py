@@ -8,20 +8,26 @@ from ..nn import Module
 from .autoencoder import Autoencoder
 from .cnn import CNN
 from .conv_lstm import ConvLSTM
+from .dcgan import DCGAN
+from .gan import GAN
 from .lstm import RowClassifier
 from .row_lstm import RowLSTM
 from .vae import VAE
+from .wgan_gp import WGANGP
 
 MODELS: dict[str, type] = {
     "autoencoder": Autoencoder,
     "cnn": CNN,
     "conv-lstm": ConvLSTM,
+    "dcgan": DCGAN,
+    "gan": GAN,
     "lstm": RowClassifier,
     "row-lstm": RowLSTM,
     "vae": VAE,
+    "wgan-gp": WGANGP,
 }
 
-__all__ = ["CNN", "MODELS", "VAE", "Autoencoder", "ConvLSTM", "RowClassifier", "RowLSTM", "build"]
+__all__ = ["CNN", "DCGAN", "GAN", "MODELS", "VAE", "WGANGP", "Autoencoder", "ConvLSTM", "RowClassifier", "RowLSTM", "build"]
 
 
 def build(name: str, config: dict[str, Any]) -> Module:
