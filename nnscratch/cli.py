@@ -224,9 +224,10 @@ def _evaluate(args: argparse.Namespace) -> int:
     run = Run(args.run)
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
-    test = load_data(**config["data"])[1]
+    train, test = load_data(**config["data"])
     task = task_of(config)
-    numbers = task.evaluate(model, test)
+    task.begin(config["data"], train, run.folder)
+    numbers = task.report(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
     for name, value in numbers.items():
         print(f"  {name:<15} {value:.6g}")

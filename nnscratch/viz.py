@@ -65,6 +65,14 @@ def save_image(image: Any, path: str | Path) -> Path:
     return Path(path)
 
 
+def read_image(path: str | Path) -> np.ndarray:
+    """A picture file as uint8 (H, W, 3)."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
 def save_grid(images: Any, path: str | Path, columns: int | None = None, **options: Any) -> Path:
     """`grid`, written to a file."""
     return save_image(grid(images, columns, **options), path)

@@ -30,8 +30,8 @@ def frechet_distance(real: Any, fake: Any) -> float:
 
         |m - m'|² + tr(C + C' - 2 (C^½ C' C^½)^½)
 
-    with unbiased covariances C. The trace of the root is the sum of the roots of the eigenvalues of the symmetric C^½ C' C^½, exact
-    also where C is singular. It is named after its features: with Inception's it is the FID, with LeNet's the LeNet-FID.
+    with unbiased covariances C. The trace of the root is the sum of the roots of the eigenvalues of the symmetric C^½ C' C^½,
+    exact also where C is singular. It is named after its features: with Inception's it is the FID, with LeNet's the LeNet-FID.
     Raises ValueError for fewer than two images of a kind.
     """
     a, b = feature_pair("frechet_distance", real, fake, 2)
@@ -70,8 +70,8 @@ def kid(real: Any, fake: Any, subsets: int = 100, size: int = 1000, seed: int = 
 def inception_score(probabilities: Any, splits: int = 10) -> tuple[float, float]:
     """exp of the mean KL divergence of p(class | image) from p(class) (Salimans et al. 2016): mean and deviation over splits.
 
-    `probabilities` (N, classes) of a classifier, rows that sum to 1; the splits are consecutive parts of almost equal size. From 1
-    (every image has the same classes) to the number of classes (each image surely of one, all classes equally often).
+    `probabilities` (N, classes) of a classifier, rows that sum to 1; the splits are consecutive parts of almost equal size. From
+    1 (every image has the same classes) to the number of classes (each image surely of one, all classes equally often).
     The name belongs to Inception's probabilities: name the score after the classifier where it is another. Raises ValueError.
     """
     p = to_numpy(probabilities).astype(np.float64)

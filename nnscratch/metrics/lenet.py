@@ -10,8 +10,8 @@ from ..serialization import load
 from ..tensor import Tensor
 
 # Of weights/lenet.safetensors as tools/lenet.py wrote it. Another network would give other distances under the same name.
-SHA256 = ""
-ACCURACY = 0.0  # on MNIST's 10,000 test images
+SHA256 = "ef17ca236b34715f884870a2e7962a0d977e8dc4b1fe9964b4ebd3de80b17dd0"
+ACCURACY = 0.9946  # on MNIST's 10,000 test images
 
 
 class LeNet(nn.Module):
@@ -60,4 +60,5 @@ def pretrained_lenet() -> LeNet:
         weights = load(path)
     model = LeNet()
     model.load_state_dict({name: w.float() for name, w in weights.items()})
-    return model.eval()
+    model.eval()
+    return model

@@ -36,8 +36,8 @@ def precision_recall_of_generator(real: Any, fake: Any, k: int = 3) -> tuple[flo
     """Improved precision and recall (Kynkäänniemi et al. 2019) of features (N, D) and (M, D).
 
     A set's manifold is the union of the balls around its points that reach to their k-th neighbours. Precision: the share of
-    generated images on the manifold of the real ones (do they look real?). Recall: the share of real images on the manifold of the
-    generated ones (does everything occur?). Raises ValueError for fewer than k + 1 images of a kind.
+    generated images on the manifold of the real ones (do they look real?). Recall: the share of real images on the manifold of
+    the generated ones (does everything occur?). Raises ValueError for fewer than k + 1 images of a kind.
     """
     a, b = _checked("precision_recall_of_generator", real, fake, k)
     real_radii, fake_radii = _radii(a, k), _radii(b, k)

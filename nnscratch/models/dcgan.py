@@ -7,7 +7,6 @@ from typing import Any
 
 from .. import nn
 from ..nn import init
-from ..tensor import Tensor
 from .gan import Adversarial
 
 
@@ -33,8 +32,8 @@ class DCGAN(Adversarial):
         generator:      ConvT 100 - 256 - 128 - 64 - C   (4x4; strides 1, 2, 2, 2); batch norm and ReLU between, tanh at the end
         discriminator:  Conv C - 64 - 128 - 256 - 1      (4x4; strides 2, 2, 2, 1); batch norm but in the first, LeakyReLU 0.2
 
-    without biases, weights from N(0, 0.02²), batch norm's from N(1, 0.02²). So for 32x32; 64x64 has one more layer of 512 channels,
-    28x28 (4, 7, 14, 28) a kernel of 3x3 between 4 and 7. `width` is the number of channels next to the image.
+    without biases, weights from N(0, 0.02²), batch norm's from N(1, 0.02²). So for 32x32; 64x64 has one more layer of 512
+    channels, 28x28 (4, 7, 14, 28) a kernel of 3x3 between 4 and 7. `width` is the number of channels next to the image.
 
     `norm` of the discriminator: 'batch'; 'layer' (over C, H, W of each image); 'none'. `spectral_norm` divides each of its
     weights by its largest singular value (Miyato et al. 2018), and then 'none' is the default of `norm`.

@@ -14,7 +14,8 @@ class WGANGP(DCGAN):
         generator:  minimise  -D(G(z)), once in n_critic steps of the critic
 
     The norm is that of the gradient by one image, so D must score each image by itself. Batch norm would mix them; here it is
-    layer norm (section 4, "No critic batch normalization"). Scores are no probabilities: the difference D(x) - D(G(z)) estimates the Wasserstein distance.
+    layer norm (section 4, "No critic batch normalization"). Scores are no probabilities: the difference of the averages of D(x)
+    and D(G(z)) estimates the Wasserstein distance.
     """
 
     def __init__(

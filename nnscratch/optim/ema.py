@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,9 @@ from ..tensor import Tensor
 class EMA:
     """The average a <- decay a + (1 - decay) w of weights w, updated after each optimiser step (Polyak & Juditsky 1992).
 
-    `model` is a Module or an iterable of tensors. With `warmup` the decay of update t is min(decay, (1 + t) / (10 + t)), so that
-    a short run is not dominated by its initial weights. `with ema.applied():` runs the block on the averaged weights.
-    Raises ValueError for a decay outside [0, 1).
+    `model` is a Module, a dict of tensors by name, or an iterable of tensors. With `warmup` the decay of update t is
+    min(decay, (1 + t) / (10 + t)), so that a short run is not dominated by its initial weights. `with ema.applied():` runs the
+    block on the averaged weights. Raises ValueError for a decay outside [0, 1).
     """
 
     def __init__(self, model: Any, decay: float = 0.999, warmup: bool = False):
@@ -79,6 +79,8 @@ class EMA:
 def _named(model: Any) -> dict[str, Tensor]:
     if hasattr(model, "named_parameters"):
         return dict(model.named_parameters())
+    if isinstance(model, Mapping):
+        return dict(model)
     if not isinstance(model, Iterable):
         raise TypeError(f"EMA: expected a Module or tensors, got {type(model).__name__}")
     return {str(i): p for i, p in enumerate(model)}

@@ -88,7 +88,8 @@ class Run:
         for name in ("checkpoints", "epochs"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         (self.folder / "checkpoints").mkdir(parents=True)
-        (self.folder / "metrics.csv").unlink(missing_ok=True)
+        for name in ("metrics.csv", "judge.safetensors"):
+            (self.folder / name).unlink(missing_ok=True)
         self.write_config(config)
 
     def write_config(self, config: dict[str, Any]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backend
 from ..ops import arange, mean, rand, randint
 from ..tensor import Tensor, as_tensor
 

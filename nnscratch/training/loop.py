@@ -38,8 +38,9 @@ class Trainer:
     """Trains `model` on `loader` for `epochs` epochs; `fit()` starts or continues.
 
     `loss(model, batch)` returns the loss of a batch, alone or with a dict of further numbers to average over the epoch.
-    For alternating training `loss` and `optimizer` are dicts with the same names: in each step every loss in turn is lowered by its
-    own optimiser, without gradients for the parameters of the others. `evaluate(model)` returns a dict of numbers after each epoch, called in evaluation mode without gradients and, with an
+    For alternating training `loss` and `optimizer` are dicts with the same names: in each step every loss in turn is lowered by
+    its own optimiser, without gradients for the parameters of the others.
+    `evaluate(model)` returns a dict of numbers after each epoch, called in evaluation mode without gradients and, with an
     `ema`, on the averaged weights. The options:
 
     - `every`: the phases that have a turn only at each so-many-th step, as {name: number}
@@ -47,7 +48,8 @@ class Trainer:
     - `clip_norm`: the largest norm of all gradients together
     - `run`: the directory for config, metrics and checkpoints, written after each epoch and every `save_every` steps
     - `monitor`: the number whose smallest value marks the best epoch: a key of `evaluate`'s dict, 'train_loss', or by default
-      'test_loss' where `evaluate` gives one and else 'train_loss' (of several losses the first); after `patience` epochs without a better one training stops
+      'test_loss' where `evaluate` gives one and else 'train_loss' (of several losses the first's); after `patience` epochs
+      without a better one training stops
     - `generators`: named ones to save beside the default generator;  `on_epoch(trainer)`: called after each epoch
 
     `history` holds one dict of numbers for each epoch. A run that is interrupted and resumed gives the same numbers and weights,
@@ -178,10 +180,10 @@ class Trainer:
 
     def _advice(self, phase: Phase, value: float) -> str:
         latest = self.run.latest() if self.run is not None else None
+        title, lr = phase.title.replace("_", " "), phase.optimizer.param_groups[0]["lr"]
         return (
-            f"the {phase.title.replace('_', ' ')} became {value} at step {self.step + 1} (epoch {self.epoch + 1}); a learning rate below "
-            f"{phase.optimizer.param_groups[0]['lr']:g} or clipping the gradients may help"
-            + (f"; the checkpoint of step {latest.step} is from before" if latest else "")
+            f"the {title} became {value} at step {self.step + 1} (epoch {self.epoch + 1}); a learning rate below {lr:g} "
+            "or clipping the gradients may help" + (f"; the checkpoint of step {latest.step} is from before" if latest else "")
         )
 
     def _end_epoch(self, seconds: float) -> None:

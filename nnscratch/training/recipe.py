@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,22 +99,25 @@ class Session:
         self.options = options = config["training"]
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
+        self.task.begin(config["data"], train, run.folder)
         self.validation = None
         if options["patience"] is not None or options["schedule"] == "plateau":
             train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
         self.model = models.build(config["task"], config["model"]).to(device=device)
-        self.ema = None if options["ema"] is None else optim.EMA(self.model, options["ema"], warmup=True)
+        self.ema = None if options["ema"] is None else optim.EMA(self.task.averaged(self.model), options["ema"], warmup=True)
         loader = self._loader(train)
         optimizer = self.task.optimizer(self.model, options["lr"])
         if options["weight_decay"]:
-            for group in optimizer.param_groups:
-                group["weight_decay"] = options["weight_decay"]
+            for one in optimizer.values() if isinstance(optimizer, dict) else [optimizer]:
+                for group in one.param_groups:
+                    group["weight_decay"] = options["weight_decay"]
         self.trainer = Trainer(
             self.model,
-            self._private or self._loss,
+            self._private or self._losses(),
             optimizer,
             loader,
             epochs=options["epochs"],
+            every=self.task.every,
             evaluate=self._evaluate,
             scheduler=schedule(options["schedule"], optimizer, options["epochs"] * len(loader)),
             schedule_batches=options["schedule"] != "plateau",
@@ -121,7 +125,7 @@ class Session:
             clip_norm=options["clip_norm"],
             run=run,
             save_every=options["save_every"],
-            monitor="test_loss" if self.validation is None else "validation_loss",
+            monitor=f"{'test' if self.validation is None else 'validation'}_{self.task.monitor}",
             patience=options["patience"],
             on_epoch=self._after_epoch,
             device=device,
@@ -137,15 +141,25 @@ class Session:
         dataset = _augmented(train) if augment else train
         if options["private_noise"] is None:
             return DataLoader(dataset, size, shuffle=True, seed=seed, prefetch=2 if augment else 0)
-        self._private = PrivateLoss(self.model, self._loss, options["private_clip"], options["private_noise"], size)
+        losses = self._losses()
+        if isinstance(losses, dict):
+            raise ValueError(f"--private-noise is for systems with one loss; {self.task.name} has {' and '.join(losses)}")
+        self._private = PrivateLoss(self.model, losses, options["private_clip"], options["private_noise"], size)
         self._sampler = PoissonSampler(len(train), size)
         return DataLoader(dataset, batch_sampler=self._sampler, seed=seed)
 
-    def _loss(self, model: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        """The system's loss, and with `l1` that times the sum of the weights' magnitudes."""
-        loss, numbers = self.task.loss(model, batch, self.trainer.step)
+    def _losses(self) -> Any:
+        """The task's loss or losses as the trainer calls them."""
+        losses = self.task.losses()
+        if isinstance(losses, dict):
+            return {name: partial(self._loss, loss) for name, loss in losses.items()}
+        return partial(self._loss, losses)
+
+    def _loss(self, of_task: Any, model: Any, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        """A loss of the system, and with `l1` that times the sum of the magnitudes of the weights that it trains."""
+        loss, numbers = of_task(model, batch, self.trainer.step)
         if self.options["l1"]:
-            weights = [p for p in model.parameters() if p.ndim > 1]
+            weights = [p for p in model.parameters() if p.ndim > 1 and p.requires_grad]
             loss = loss + sum((p.abs().sum() for p in weights), as_tensor(0.0)) * self.options["l1"]
         return loss, numbers
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .adversarial import AdversarialTask, ConvolutionalGAN, DenseGAN, WassersteinGAN
 from .classification import Classification, RowClassification
 from .common import SMALL_SET, Option, Task
 from .completion import Completion
@@ -10,7 +11,18 @@ from .prediction import Prediction
 from .restoration import Restoration
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Classification, RowClassification, Restoration, Generation, Completion, Prediction)
+    task.name: task
+    for task in (
+        Classification,
+        RowClassification,
+        Restoration,
+        Generation,
+        DenseGAN,
+        ConvolutionalGAN,
+        WassersteinGAN,
+        Completion,
+        Prediction,
+    )
 }
 
 __all__ = ["SMALL_SET", "TASKS", "Option", "Task"]

@@ -63,6 +63,7 @@ class Task(ABC):
     sizes: ClassVar[dict[str, int]] = {}
     axes: ClassVar[tuple[str, ...]] = ("C", "H", "W")  # of one sample
     options: ClassVar[dict[str, Option]] = {}
+    every: dict[str, int] | None = None  # of several losses those that have a turn at each so-many-th step
 
     def __init__(self, **options: Any):
         if unknown := options.keys() - self.options.keys():
@@ -90,17 +91,37 @@ class Task(ABC):
         """The shape (C, H, W) of the images that a model of this configuration takes."""
         return tuple(model_config["image_shape"])
 
+    @property
+    def monitor(self) -> str:
+        """The number of `evaluate` whose smallest value marks the best epoch."""
+        return "loss"
+
+    def begin(self, data: dict[str, Any], train: Dataset, folder: Path) -> None:  # noqa: B027
+        """What a system has to know before it trains or evaluates: the data's name and options, the training set, the run."""
+
     def optimizer(self, model: Any, lr: float) -> Any:
-        """The optimiser of a new run."""
+        """The optimiser of a new run, or a dict of them by the names of `losses`."""
         return optim.Adam(model.parameters(), lr=lr)
 
-    @abstractmethod
+    def averaged(self, model: Any) -> Any:
+        """What an EMA averages: the model, or a dict of tensors by their names in it."""
+        return model
+
+    def losses(self) -> Any:
+        """`loss`, or for alternating training a dict of such functions in the order of their turns."""
+        return self.loss
+
     def loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch and numbers to average over the epoch; `step` training steps are done."""
+        raise NotImplementedError(f"{self.name} has its losses in losses()")
 
     @abstractmethod
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
-        """Numbers on a whole dataset, 'loss' among them; the same at every call."""
+        """Numbers on a whole dataset, `monitor` among them; the same at every call."""
+
+    def report(self, model: Any, dataset: Dataset) -> dict[str, float]:
+        """What `nnscratch evaluate` prints: more than `evaluate`, where that has to be quick."""
+        return self.evaluate(model, dataset)
 
     def epoch_pictures(self, model: Any, dataset: Dataset, folder: Path, epoch: int) -> None:  # noqa: B027
         """Pictures to draw after each epoch; none by default."""

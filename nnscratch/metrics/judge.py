@@ -1,0 +1,109 @@
+"""Judges of generated images: a fixed network's features, and the classes it recognises.
+
+On MNIST's digits the judge is the LeNet of the package, the same everywhere. For other labelled images a LeNet is trained on
+them, quickly and always in the same way, and kept in the run directory; its numbers compare the epochs of a run and runs on
+the same data, nothing else. Images without classes are compared by coarse pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import nn
+from ..autograd import enable_grad, no_grad
+from ..backend import default_generator, manual_seed
+from ..data import Dataset
+from ..data.dataset import gather
+from ..nn import functional as F
+from ..optim import Adam
+from ..serialization import load, save
+from ..tensor import as_tensor, to_numpy
+from .lenet import LeNet, pretrained_lenet
+
+STEPS, BATCH = 800, 64  # of training a judge: enough for 98% on digits and 88% on clothes, in some twenty seconds
+
+
+class Judge:
+    """`features(images)` (N, D) and, where it has classes, `probabilities(images)` (N, classes); images (N, C, H, W) in 0..1.
+
+    `network` has a method `features` and gives logits. `name` goes before the names of the numbers: 'lenet' is the package's.
+    """
+
+    classes: int
+
+    def __init__(self, network: Any, name: str, classes: int):
+        self.network, self.name, self.classes = network, name, classes
+
+    def features(self, images: Any) -> np.ndarray:
+        """Features (N, D)."""
+        return self._in_parts(self.network.features, images)
+
+    def probabilities(self, images: Any) -> np.ndarray:
+        """The probabilities of the classes (N, classes)."""
+        return self._in_parts(lambda x: F.softmax(self.network(x), -1), images)
+
+    def look(self, images: Any) -> tuple[np.ndarray, np.ndarray | None]:
+        """(features, probabilities) of images; the latter None for a judge without classes."""
+        return self.features(images), self.probabilities(images) if self.classes else None
+
+    @staticmethod
+    def _in_parts(f: Any, images: Any, size: int = 500) -> np.ndarray:
+        images = to_numpy(images)
+        with no_grad():
+            return np.concatenate([to_numpy(f(as_tensor(images[k : k + size]))) for k in range(0, len(images), size)])
+
+
+class CoarsePixels(nn.Module):
+    """No network: the image in at most 8x8 averaged pixels, as features (N, C 8 8). It sees layout and colour, not shape."""
+
+    def features(self, x: Any) -> Any:
+        return F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in x.shape[2:])).flatten(1)
+
+
+def judge_of(data_name: str, image_shape: Sequence[int], classes: int, train: Dataset, file: Path) -> Judge:
+    """The judge for a data set; one that has to be trained is kept in `file`, and read from there the next time.
+
+    Raises ValueError where that file does not fit the images.
+    """
+    if data_name == "mnist" and tuple(image_shape) == (1, 28, 28):
+        return Judge(pretrained_lenet(), "lenet", 10)
+    if classes < 2 or min(image_shape[1:]) < 8 or image_shape[1] != image_shape[2]:
+        return Judge(CoarsePixels(), "pixel", 0)
+    if file.exists():
+        network = LeNet(image_shape[0], image_shape[1], classes)
+        network.load_state_dict(load(file))
+    else:
+        network = train_judge(train, image_shape, classes)
+        save(network, file)
+    return Judge(network.eval(), "judge", classes)
+
+
+def judge_name(data_name: str, image_shape: Sequence[int], classes: int) -> str:
+    """The name of the judge that `judge_of` gives, without making it."""
+    if data_name == "mnist" and tuple(image_shape) == (1, 28, 28):
+        return "lenet"
+    return "pixel" if classes < 2 or min(image_shape[1:]) < 8 or image_shape[1] != image_shape[2] else "judge"
+
+
+def train_judge(train: Dataset, image_shape: Sequence[int], classes: int, steps: int = STEPS) -> LeNet:
+    """A LeNet trained on images with labels; the same weights at every call. The default generator is left as it was."""
+    before = default_generator.get_state()
+    manual_seed(0)
+    rng = np.random.default_rng(0)
+    network = LeNet(image_shape[0], image_shape[1], classes)
+    optimizer = Adam(network.parameters(), lr=1e-3)
+    with enable_grad():
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
+            images, labels = gather(train, np.sort(rng.choice(len(train), min(BATCH, len(train)), replace=False)))
+            loss = F.cross_entropy(network(as_tensor(images)), as_tensor(labels))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    default_generator.set_state(before)
+    network.eval()
+    return network
