@@ -7,7 +7,8 @@ the same data, nothing else. Images without classes are compared by coarse pixel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Judge:
 
     @staticmethod
     def _in_parts(f: Any, images: Any, size: int = 500) -> np.ndarray:
-        images = to_numpy(images)
+        images = to_numpy(images).astype(np.float32, copy=False)
         with no_grad():
             return np.concatenate([to_numpy(f(as_tensor(images[k : k + size]))) for k in range(0, len(images), size)])
 
@@ -69,17 +70,30 @@ def judge_of(data_name: str, image_shape: Sequence[int], classes: int, train: Da
 
     Raises ValueError where that file does not fit the images.
     """
-    if data_name == "mnist" and tuple(image_shape) == (1, 28, 28):
-        return Judge(pretrained_lenet(), "lenet", 10)
-    if classes < 2 or min(image_shape[1:]) < 8 or image_shape[1] != image_shape[2]:
-        return Judge(CoarsePixels(), "pixel", 0)
-    if file.exists():
-        network = LeNet(image_shape[0], image_shape[1], classes)
-        network.load_state_dict(load(file))
-    else:
-        network = train_judge(train, image_shape, classes)
-        save(network, file)
-    return Judge(network.eval(), "judge", classes)
+    name = judge_name(data_name, image_shape, classes)
+    if name == "pixel":
+        return Judge(CoarsePixels(), name, 0)
+    with _own_randomness():  # a training that is continued makes its judge at another moment
+        if name == "lenet":
+            return Judge(pretrained_lenet(), name, 10)
+        if file.exists():
+            network = LeNet(image_shape[0], image_shape[1], classes)
+            network.load_state_dict(load(file))
+        else:
+            network = train_judge(train, image_shape, classes)
+            save(network, file)
+    return Judge(network.eval(), name, classes)
+
+
+@contextmanager
+def _own_randomness() -> Iterator[None]:
+    """The default generator is seeded with 0 inside the block, and afterwards as it was before."""
+    before = default_generator.get_state()
+    manual_seed(0)
+    try:
+        yield
+    finally:
+        default_generator.set_state(before)
 
 
 def judge_name(data_name: str, image_shape: Sequence[int], classes: int) -> str:
@@ -89,12 +103,11 @@ def judge_name(data_name: str, image_shape: Sequence[int], classes: int) -> str:
     return "pixel" if classes < 2 or min(image_shape[1:]) < 8 or image_shape[1] != image_shape[2] else "judge"
 
 
-def train_judge(train: Dataset, image_shape: Sequence[int], classes: int, steps: int = STEPS) -> LeNet:
+def train_judge(train: Dataset, image_shape: Sequence[int], classes: int, steps: int | None = None) -> LeNet:
     """A LeNet trained on images with labels; the same weights at every call. The default generator is left as it was."""
-    before = default_generator.get_state()
-    manual_seed(0)
-    rng = np.random.default_rng(0)
-    network = LeNet(image_shape[0], image_shape[1], classes)
+    steps, rng = STEPS if steps is None else steps, np.random.default_rng(0)
+    with _own_randomness():
+        network = LeNet(image_shape[0], image_shape[1], classes)
     optimizer = Adam(network.parameters(), lr=1e-3)
     with enable_grad():
         for step in range(steps):
@@ -104,6 +117,5 @@ def train_judge(train: Dataset, image_shape: Sequence[int], classes: int, steps:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    default_generator.set_state(before)
     network.eval()
     return network

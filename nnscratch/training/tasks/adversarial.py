@@ -24,8 +24,6 @@ from ..monitors import adversarial_advice, numbers_of_scores, setup_advice
 from ..penalties import gradient_penalty, mixes_images, r1_penalty
 from .common import Option, Task
 
-SAMPLES = 1000  # judged after each epoch; `report` takes ten times as many
-
 _AUGMENT = ("none", "color", "translation", "cutout", "translation,cutout", "color,translation", "color,translation,cutout")
 
 
@@ -47,6 +45,7 @@ class AdversarialTask(Task):
     options: ClassVar = _options("non-saturating", 0.0, 1)
     betas: ClassVar = (0.5, 0.999)
     model: ClassVar[type]
+    samples: ClassVar = 1000  # judged after each epoch; `report` takes ten times as many
     judge_kind = "judge"
 
     def __init__(self, **options: Any):
@@ -130,13 +129,13 @@ class AdversarialTask(Task):
     def _real(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, float]:
         """(features, labels, spread) of the test images, worked out once."""
         if id(dataset) not in self._seen:
-            images, labels = gather(dataset, np.arange(min(10 * SAMPLES, len(dataset))))
+            images, labels = gather(dataset, np.arange(min(10 * self.samples, len(dataset))))
             self._seen[id(dataset)] = (dataset, self.judge.features(images), np.asarray(labels), _spread(images), images)
         return self._seen[id(dataset)][1:4]
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
         """The distance to the test images, variety, and with a judge that has classes how many occur and how clearly."""
-        fake = self._samples(model, SAMPLES)
+        fake = self._samples(model, self.samples)
         real, _, spread = self._real(dataset)
         features, probabilities = self.judge.look(fake)
         numbers = {self.monitor: frechet_distance(real, features), "diversity": _spread(fake) / spread}
@@ -147,7 +146,7 @@ class AdversarialTask(Task):
 
     def report(self, model: Any, dataset: Dataset) -> dict[str, float]:
         """Everything that is known about ten times as many samples."""
-        fake = self._samples(model, 10 * SAMPLES)
+        fake = self._samples(model, 10 * self.samples)
         real, labels, spread = self._real(dataset)
         features, probabilities = self.judge.look(fake)
         name = self.judge.name
