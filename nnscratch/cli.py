@@ -227,6 +227,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     train, test = load_data(**config["data"])
     task = task_of(config)
     task.begin(config["data"], train, run.folder)
+    if args.judge is not None:
+        task.judged_by(_classifier(Run(args.judge), task.input_shape(config["model"]), args.device))
     numbers = task.report(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
     for name, value in numbers.items():
@@ -235,6 +237,19 @@ def _evaluate(args: argparse.Namespace) -> int:
         nats, error = task.likelihood_bound(model, test, args.iwae)
         print(f"  {'iwae_nll':<15} {nats:.6g} +- {error:.2g} ({args.iwae} samples)")
     return 0
+
+
+def _classifier(run: Any, made: tuple[int, ...], device: str) -> Any:
+    """The trained network of a cnn run, which has to take images of the shape that is made."""
+    from .training.recipe import restore, saved_config
+    from .training.tasks import TASKS
+
+    config = saved_config(run)
+    if config["task"] != "cnn":
+        raise UsageError(f"--judge {run.folder}: expected the run of a cnn, not of a {config['task']}")
+    if (takes := TASKS["cnn"].input_shape(config["model"])) != made:
+        raise UsageError(f"--judge {run.folder}: the cnn takes images {takes}, the samples are {made}")
+    return restore(run, device=device)[0]
 
 
 def _summary(args: argparse.Namespace) -> int:
@@ -258,7 +273,7 @@ def _summary(args: argparse.Namespace) -> int:
     else:
         raise UsageError(f"{args.model!r} is neither a kind of model ({', '.join(TASKS)}) nor a run directory")
     model = models.build(task, config)
-    print(summary(model, (1, *TASKS[task].input_shape(config))))
+    print("\n\n".join(str(summary(part, shape)) for part, shape in TASKS[task].parts(model)))
     return 0
 
 

@@ -67,6 +67,8 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
     bound = "also the log-likelihood bound of a VAE from K samples an image (500 or more tell it to a few tenths of a nat)"
     evaluate.add_argument("--iwae", type=_count, metavar="K", help=bound)
+    judge = "run of a cnn, whose features and classes judge a generator's samples (default: a LeNet)"
+    evaluate.add_argument("--judge", type=Path, metavar="RUN", help=judge)
     evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
 
     summary = command("summary", "print the layers of a model, their shapes and what they cost")

@@ -7,22 +7,22 @@ the same data, nothing else. Images without classes are compared by coarse pixel
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import nn
 from ..autograd import enable_grad, no_grad
 from ..backend import default_generator, manual_seed
 from ..data import Dataset
 from ..data.dataset import gather
+from ..models import CNN
 from ..nn import functional as F
 from ..optim import Adam
 from ..serialization import load, save
-from ..tensor import as_tensor, to_numpy
+from ..tensor import Tensor, as_tensor, to_numpy
 from .lenet import LeNet, pretrained_lenet
 
 STEPS, BATCH = 800, 64  # of training a judge: enough for 98% on digits and 88% on clothes, in some twenty seconds
@@ -31,21 +31,20 @@ STEPS, BATCH = 800, 64  # of training a judge: enough for 98% on digits and 88% 
 class Judge:
     """`features(images)` (N, D) and, where it has classes, `probabilities(images)` (N, classes); images (N, C, H, W) in 0..1.
 
-    `network` has a method `features` and gives logits. `name` goes before the names of the numbers: 'lenet' is the package's.
+    `describe` gives the features of a batch and `classify` its logits, `classes` many or none. `name` goes before the names of
+    the numbers: 'lenet' is the package's.
     """
 
-    classes: int
-
-    def __init__(self, network: Any, name: str, classes: int):
-        self.network, self.name, self.classes = network, name, classes
+    def __init__(self, describe: Callable, classify: Callable, name: str, classes: int):
+        self.describe, self.classify, self.name, self.classes = describe, classify, name, classes
 
     def features(self, images: Any) -> np.ndarray:
         """Features (N, D)."""
-        return self._in_parts(self.network.features, images)
+        return self._in_parts(self.describe, images)
 
     def probabilities(self, images: Any) -> np.ndarray:
         """The probabilities of the classes (N, classes)."""
-        return self._in_parts(lambda x: F.softmax(self.network(x), -1), images)
+        return self._in_parts(lambda x: F.softmax(self.classify(x), -1), images)
 
     def look(self, images: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """(features, probabilities) of images; the latter None for a judge without classes."""
@@ -58,11 +57,21 @@ class Judge:
             return np.concatenate([to_numpy(f(as_tensor(images[k : k + size]))) for k in range(0, len(images), size)])
 
 
-class CoarsePixels(nn.Module):
-    """No network: the image in at most 8x8 averaged pixels, as features (N, C 8 8). It sees layout and colour, not shape."""
+def lenet_judge(network: LeNet, name: str) -> Judge:
+    """A LeNet as a judge: the 84 numbers before its last layer."""
+    network.eval()
+    return Judge(network.features, network, name, network.head.out_features)
 
-    def features(self, x: Any) -> Any:
-        return F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in x.shape[2:])).flatten(1)
+
+def cnn_judge(network: CNN) -> Judge:
+    """A trained CNN as a judge: its hidden layer, after the ReLU."""
+    network.eval()
+    return Judge(lambda x: network.classifier[:-1](network.features(x)), network, "cnn", network.config["classes"])
+
+
+def coarse_pixels(x: Tensor) -> Tensor:
+    """No network: images in at most 8x8 averaged pixels, (N, C 8 8). They show layout and colour, not form."""
+    return F.adaptive_avg_pool2d(x, tuple(min(8, side) for side in x.shape[2:])).flatten(1)
 
 
 def judge_of(data_name: str, image_shape: Sequence[int], classes: int, train: Dataset, file: Path) -> Judge:
@@ -72,17 +81,17 @@ def judge_of(data_name: str, image_shape: Sequence[int], classes: int, train: Da
     """
     name = judge_name(data_name, image_shape, classes)
     if name == "pixel":
-        return Judge(CoarsePixels(), name, 0)
+        return Judge(coarse_pixels, coarse_pixels, name, 0)
     with _own_randomness():  # a training that is continued makes its judge at another moment
         if name == "lenet":
-            return Judge(pretrained_lenet(), name, 10)
+            return lenet_judge(pretrained_lenet(), name)
         if file.exists():
             network = LeNet(image_shape[0], image_shape[1], classes)
             network.load_state_dict(load(file))
         else:
             network = train_judge(train, image_shape, classes)
             save(network, file)
-    return Judge(network.eval(), name, classes)
+    return lenet_judge(network, name)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import nnscratch as nns
 from nnscratch.data import Digits, TensorDataset, load
 from nnscratch.data.files import DataError
 from nnscratch.metrics import frechet_distance, lenet
-from nnscratch.metrics.judge import Judge, judge_name, judge_of, train_judge
+from nnscratch.metrics.judge import cnn_judge, judge_name, judge_of, lenet_judge, train_judge
+from nnscratch.models import CNN
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_the_weights_are_small_and_hashed(monkeypatch):
 
 def test_the_features_are_those_before_the_last_layer():
     model = lenet.pretrained_lenet()
-    judge = Judge(model, "lenet", 10)
+    judge = lenet_judge(model, "lenet")
     x = np.random.default_rng(0).random((501, 1, 28, 28)).astype(np.float32)
     features = judge.features(x)
     assert features.shape == (501, 84)
@@ -47,7 +48,7 @@ def test_the_features_are_those_before_the_last_layer():
 
 def test_the_lenet_reads_digits_and_tells_good_from_bad(mnist):
     images, labels = mnist
-    judge = Judge(lenet.pretrained_lenet(), "lenet", 10)
+    judge = lenet_judge(lenet.pretrained_lenet(), "lenet")
     p = judge.probabilities(images)
     assert (p.argmax(1) == labels).mean() == pytest.approx(lenet.ACCURACY, abs=2e-4)
     assert lenet.ACCURACY > 0.99
@@ -59,6 +60,17 @@ def test_the_lenet_reads_digits_and_tells_good_from_bad(mnist):
         worse.append(judge.features(np.clip(images[2000:4000] + strength * rng.standard_normal((2000, 1, 28, 28)), 0, 1)))
     distances = [frechet_distance(features[:2000], f) for f in worse]
     assert distances == sorted(distances) and distances[1] > 2 * distances[0] and distances[3] > 10 * distances[0]
+
+
+def test_a_cnn_can_judge():
+    model = CNN(3, 8, 7, channels=[4, 5], pools=1, hidden=6)
+    judge = cnn_judge(model)
+    assert not model.training and (judge.name, judge.classes) == ("cnn", 7)
+    x = np.random.default_rng(0).random((9, 3, 8, 8)).astype(np.float32)
+    features = judge.features(x)
+    assert features.shape == (9, 6) and features.min() >= 0
+    with nns.no_grad():
+        np.testing.assert_allclose(model.classifier[-1](nns.tensor(features)).numpy(), model(nns.tensor(x)).numpy(), atol=1e-5)
 
 
 def test_which_judge_belongs_to_which_data(tmp_path):

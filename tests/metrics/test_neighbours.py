@@ -20,10 +20,10 @@ def share_on_manifold(points, manifold, k):
 @pytest.mark.parametrize("k", [1, 3])
 def test_precision_and_recall_equal_loops(k):
     rng = np.random.default_rng(k)
-    real, fake = rng.standard_normal((40, 3)) + 100, rng.standard_normal((30, 3)) * 0.6 + 100.4
+    real, fake = rng.standard_normal((40, 3)) + 100, rng.standard_normal((30, 3)) * 0.8 + 100.6
     expected = share_on_manifold(fake, real, k), share_on_manifold(real, fake, k)
     assert precision_recall_of_generator(real, fake, k) == pytest.approx(expected)
-    assert 0 < expected[1] < expected[0] < 1, "a narrow generator is precise and misses much"
+    assert 0 < min(expected) and max(expected) < 1, "neither all nor nothing, so that the comparison says something"
 
 
 def test_density_and_coverage_equal_loops():

@@ -171,6 +171,37 @@ def test_a_run_from_the_command_line(tmp_path, capsys, monkeypatch, task):
     assert "--latent 7, which cannot become 8" in capsys.readouterr().err
 
 
+def test_a_summary_shows_both_networks(capsys):
+    assert main(["summary", "dcgan"]) == 0
+    out = capsys.readouterr().out
+    assert "ConvTranspose2d" in out and "LeakyReLU" in out and out.count("mult-adds:") == 2
+    up = 16 * 100 * 256 + 16 * 256 * 128 * 9 + 49 * 128 * 64 * 16 + 196 * 64 * 16
+    down = 196 * 64 * 16 + 49 * 64 * 128 * 16 + 16 * 128 * 256 * 9 + 256 * 16
+    assert f"mult-adds:   {up:,}" in out and f"mult-adds:   {down:,}" in out
+
+
+def test_a_cnn_judges(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(TASKS["gan"], "samples", 60)
+    data = ["--data", "digits", "--size", "8", "--limit", "100", "--epochs", "1", "--quiet"]
+    from nnscratch.metrics import judge
+
+    monkeypatch.setattr(judge, "STEPS", 2)
+    for task in ("cnn", "gan"):
+        assert main(["train", task, *data, "--out", str(tmp_path / task)]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "gan"), "--judge", str(tmp_path / "cnn")]) == 0
+    out = capsys.readouterr().out
+    assert "  cnn_kid " in out and "  cnn_fid " in out and "  recognised " in out
+    assert main(["evaluate", str(tmp_path / "gan"), "--judge", str(tmp_path / "gan")]) == 2
+    assert "expected the run of a cnn, not of a gan" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "cnn"), "--judge", str(tmp_path / "cnn")]) == 1
+    assert "a judge is for systems that generate images by themselves, not for cnn" in capsys.readouterr().err
+    other = ["train", "cnn", "--data", "digits", "--size", "12", "--limit", "100", "--epochs", "1", "--quiet", "--out"]
+    assert main([*other, str(tmp_path / "other")]) == 0
+    assert main(["evaluate", str(tmp_path / "gan"), "--judge", str(tmp_path / "other")]) == 2
+    assert "the cnn takes images (1, 12, 12), the samples are (1, 8, 8)" in capsys.readouterr().err
+
+
 def test_resuming_gives_the_same_bits(tmp_path, judge):
     options = {"width": 4, "n_critic": 2, "diffaugment": "color,translation,cutout", "spectral_norm": True, "gp": 1.0, "r1": 0.5}
     training = {"epochs": 3, "save_every": 1, "batch_size": 16}

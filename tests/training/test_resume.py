@@ -15,9 +15,9 @@ HERE = Path(__file__).parent
 EPOCHS = 5
 
 
-def start(folder):
+def start(folder, script):
     return subprocess.Popen(
-        [sys.executable, str(HERE / "resumable.py"), str(folder), str(EPOCHS)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, str(HERE / script), str(folder), str(EPOCHS)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
@@ -33,10 +33,8 @@ def result(folder):
     return {"step": latest.step, "metrics": (folder / "metrics.csv").read_bytes(), **files}
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, output = finish(start(folder))
+def undisturbed(folder, script):
+    code, output = finish(start(folder, script))
     assert (code, output) == (0, "")
     return result(folder)
 
@@ -48,11 +46,12 @@ def wait_for(process, condition):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
-@pytest.mark.parametrize("seed", [0, 1])
-def test_kill_at_random_moments(tmp_path, undisturbed, seed):
-    folder, rng = tmp_path / "run", random.Random(seed)
-    for target in sorted(rng.sample(range(5, 20 * EPOCHS - 15), 2)):
-        process = start(folder)
+@pytest.mark.parametrize("script", ["resumable.py", "resumable_gan.py"])
+def test_kill_at_random_moments(tmp_path, script):
+    """Three kills, at steps that the seed chooses; a saved step in three."""
+    folder, rng = tmp_path / "run", random.Random(0)
+    for target in sorted(rng.sample(range(5, 20 * EPOCHS - 15), 3)):
+        process = start(folder, script)
         try:
             wait_for(process, lambda: (latest := Run(folder).latest()) is not None and latest.step >= target)  # noqa: B023
             time.sleep(rng.random() * 0.02)
@@ -60,10 +59,10 @@ def test_kill_at_random_moments(tmp_path, undisturbed, seed):
             process.kill()
         code, _ = finish(process)
         assert code in (-signal.SIGKILL, 0)  # 0: a fast machine was done before the signal came
-    code, output = finish(start(folder))
+    code, output = finish(start(folder, script))
     assert (code, output) == (0, "")
     ours = result(folder)
-    for name, content in undisturbed.items():
+    for name, content in undisturbed(tmp_path / "undisturbed", script).items():
         assert ours[name] == content, f"{name} differs"
 
 

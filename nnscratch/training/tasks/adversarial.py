@@ -15,7 +15,7 @@ from ...backend import Generator
 from ...data import Dataset
 from ...data.dataset import gather
 from ...metrics import density_coverage, frechet_distance, kid, mode_coverage, precision_recall_of_generator
-from ...metrics.judge import Judge, judge_name, judge_of
+from ...metrics.judge import Judge, cnn_judge, judge_name, judge_of
 from ...models import DCGAN, GAN, WGANGP
 from ...nn import functional as F
 from ...tensor import Tensor, to_numpy
@@ -62,6 +62,11 @@ class AdversarialTask(Task):
         shape, classes = train[0][0].shape, len(train.classes)
         self.judge_kind = judge_name(data["name"], shape, classes)
         self._make_judge = lambda: judge_of(data["name"], shape, classes, train, folder / "judge.safetensors")
+
+    @classmethod
+    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...]]]:
+        """The generator and the discriminator."""
+        return [(model.generator, (1, model.latent)), (model.discriminator, (1, *model.image_shape))]
 
     @property
     def monitor(self) -> str:
@@ -121,6 +126,10 @@ class AdversarialTask(Task):
             self._judge = self._make_judge()
         return self._judge
 
+    @judge.setter
+    def judge(self, judge: Judge) -> None:
+        self._judge, self._seen = judge, {}
+
     def _samples(self, model: Any, n: int) -> np.ndarray:
         """n samples, the same at every call with the same weights."""
         generator = Generator(0)
@@ -160,9 +169,14 @@ class AdversarialTask(Task):
             covered, divergence = mode_coverage(seen, self.judge.classes)
             numbers |= {"classes_covered": covered, "class_divergence": divergence}
             numbers["recognised"] = float((probabilities.max(1) > 0.9).mean())
-            images = self._seen[id(dataset)][4]
-            numbers["judge_accuracy"] = float((self.judge.probabilities(images).argmax(1) == labels).mean())
+            of_real = self.judge.probabilities(self._seen[id(dataset)][4])
+            numbers["recognised_real"] = float((of_real.max(1) > 0.9).mean())
+            numbers["judge_accuracy"] = float((of_real.argmax(1) == labels).mean())
         return numbers
+
+    def judged_by(self, classifier: Any) -> None:
+        """Let a trained CNN judge the samples."""
+        self.judge = cnn_judge(classifier)
 
     def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
         classes = 0 if self._judge is None else self._judge.classes

@@ -91,6 +91,11 @@ class Task(ABC):
         """The shape (C, H, W) of the images that a model of this configuration takes."""
         return tuple(model_config["image_shape"])
 
+    @classmethod
+    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...]]]:
+        """(network, shape of its input for one image) of each network that a summary shows."""
+        return [(model, (1, *cls.input_shape(model.config)))]
+
     @property
     def monitor(self) -> str:
         """The number of `evaluate` whose smallest value marks the best epoch."""
@@ -122,6 +127,10 @@ class Task(ABC):
     def report(self, model: Any, dataset: Dataset) -> dict[str, float]:
         """What `nnscratch evaluate` prints: more than `evaluate`, where that has to be quick."""
         return self.evaluate(model, dataset)
+
+    def judged_by(self, classifier: Any) -> None:  # noqa: ARG002
+        """Let a trained CNN judge what `report` compares. Raises ValueError for a system that generates nothing."""
+        raise ValueError(f"a judge is for systems that generate images by themselves, not for {self.name}")
 
     def epoch_pictures(self, model: Any, dataset: Dataset, folder: Path, epoch: int) -> None:  # noqa: B027
         """Pictures to draw after each epoch; none by default."""
