@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import nn
 from ..autograd import no_grad
-from ..ops import randn, sigmoid
+from ..ops import randn
 from ..tensor import Tensor
 
 
@@ -54,10 +54,6 @@ class Adversarial(nn.Module):
         """n new images (n, C, H, W) in 0..1."""
         with no_grad():
             return self.decode(self.noise(n, generator))
-
-    def probability(self, scores: Tensor) -> Tensor:
-        """σ(score): the probability of being real that the scores stand for under the non-saturating loss."""
-        return sigmoid(scores)
 
 
 class GAN(Adversarial):

@@ -52,10 +52,22 @@ def describe(row: dict[str, float], epochs: int, seconds: float) -> str:
 
 
 # In metrics.csv, but one number too many for a line.
-_HIDDEN = ("epoch", "step", "lr", "train_reconstruction", "train_kl", "test_precision", "test_recall", "test_f1")
+_HIDDEN = (
+    "epoch",
+    "step",
+    "lr",
+    "train_reconstruction",
+    "train_kl",
+    "test_precision",
+    "test_recall",
+    "test_f1",
+    "train_told_apart",
+)
 
 
 def _number(name: str, value: float) -> str:
-    if name.endswith("accuracy"):
+    if name.endswith(("accuracy", "recognised")):
         return f"{value:.2%}"
+    if name.endswith("covered"):
+        return f"{value:.0f}"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"

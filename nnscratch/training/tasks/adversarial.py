@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -39,6 +39,16 @@ def _options(loss: str, gp: float, n_critic: int) -> dict[str, Option]:
     }
 
 
+class Real(NamedTuple):
+    """Test images and what the judge makes of them."""
+
+    dataset: Dataset  # kept, so that its id stays its own
+    images: np.ndarray
+    labels: np.ndarray
+    features: np.ndarray
+    spread: float
+
+
 class AdversarialTask(Task):
     """Alternating training of a discriminator and a generator; a judge compares samples with test images after each epoch."""
 
@@ -53,7 +63,7 @@ class AdversarialTask(Task):
         self.every = {"generator": self.chosen["n_critic"]}
         self._make_judge: Callable[[], Judge] | None = None
         self._judge: Judge | None = None
-        self._seen: dict[int, Any] = {}  # of each data set what the judge made of its images
+        self._real: dict[int, Real] = {}  # by the ids of data sets
 
     # ------------------------------------------------------------------------------------------------------- training
 
@@ -128,50 +138,48 @@ class AdversarialTask(Task):
 
     @judge.setter
     def judge(self, judge: Judge) -> None:
-        self._judge, self._seen = judge, {}
+        self._judge, self._real = judge, {}
 
     def _samples(self, model: Any, n: int) -> np.ndarray:
         """n samples, the same at every call with the same weights."""
         generator = Generator(0)
         return np.concatenate([to_numpy(model.sample(min(250, n - k), generator)) for k in range(0, n, 250)])
 
-    def _real(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, float]:
-        """(features, labels, spread) of the test images, worked out once."""
-        if id(dataset) not in self._seen:
+    def _test(self, dataset: Dataset) -> Real:
+        """The test images, looked at once."""
+        if id(dataset) not in self._real:
             images, labels = gather(dataset, np.arange(min(10 * self.samples, len(dataset))))
-            self._seen[id(dataset)] = (dataset, self.judge.features(images), np.asarray(labels), _spread(images), images)
-        return self._seen[id(dataset)][1:4]
+            self._real[id(dataset)] = Real(dataset, images, np.asarray(labels), self.judge.features(images), _spread(images))
+        return self._real[id(dataset)]
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
         """The distance to the test images, variety, and with a judge that has classes how many occur and how clearly."""
-        fake = self._samples(model, self.samples)
-        real, _, spread = self._real(dataset)
+        fake, real = self._samples(model, self.samples), self._test(dataset)
         features, probabilities = self.judge.look(fake)
-        numbers = {self.monitor: frechet_distance(real, features), "diversity": _spread(fake) / spread}
+        numbers = {self.monitor: frechet_distance(real.features, features), "diversity": _spread(fake) / real.spread}
         if probabilities is not None:
             covered, _ = mode_coverage(probabilities.argmax(1), self.judge.classes)
             numbers |= {"classes_covered": covered, "recognised": float((probabilities.max(1) > 0.9).mean())}
         return numbers
 
     def report(self, model: Any, dataset: Dataset) -> dict[str, float]:
-        """Everything that is known about ten times as many samples."""
-        fake = self._samples(model, 10 * self.samples)
-        real, labels, spread = self._real(dataset)
+        """Everything that is known about ten times as many samples; precision to coverage for as many as there are real ones."""
+        fake, real = self._samples(model, 10 * self.samples), self._test(dataset)
         features, probabilities = self.judge.look(fake)
-        name = self.judge.name
-        numbers = {"samples": len(fake), f"{name}_fid": frechet_distance(real, features)}
-        numbers[f"{name}_kid"], numbers[f"{name}_kid_error"] = kid(real, features)
-        numbers["precision"], numbers["recall"] = precision_recall_of_generator(real, features[: len(real)])
-        numbers["density"], numbers["coverage"] = density_coverage(real, features[: len(real)])
-        numbers["diversity"] = _spread(fake) / spread
+        name, equal = self.judge.name, features[: len(real.features)]
+        numbers = {"samples": len(fake), f"{name}_fid": frechet_distance(real.features, features)}
+        numbers[f"{name}_kid"], numbers[f"{name}_kid_error"] = kid(real.features, features)
+        numbers["precision"], numbers["recall"] = precision_recall_of_generator(real.features, equal)
+        numbers["density"], numbers["coverage"] = density_coverage(real.features, equal)
+        numbers["diversity"] = _spread(fake) / real.spread
         if probabilities is not None:
             seen = probabilities.argmax(1)
             covered, divergence = mode_coverage(seen, self.judge.classes)
             numbers |= {"classes_covered": covered, "class_divergence": divergence}
             numbers["recognised"] = float((probabilities.max(1) > 0.9).mean())
-            of_real = self.judge.probabilities(self._seen[id(dataset)][4])
+            of_real = self.judge.probabilities(real.images)
             numbers["recognised_real"] = float((of_real.max(1) > 0.9).mean())
-            numbers["judge_accuracy"] = float((of_real.argmax(1) == labels).mean())
+            numbers["judge_accuracy"] = float((of_real.argmax(1) == real.labels).mean())
         return numbers
 
     def judged_by(self, classifier: Any) -> None:
