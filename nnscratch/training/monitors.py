@@ -12,7 +12,7 @@ def adversarial_advice(row: dict[str, float], classes: int, epoch: int, epochs: 
 
     Of `row` these are read, where they are there: 'train_told_apart', the share of images that the discriminator takes for what
     they are; 'test_classes_covered' of `classes`, and 'test_diversity', the spread of samples over that of real images. An early
-    lack of variety is no fault: it counts after a fifth of the epochs.
+    lack of variety is no fault: it counts after a fifth of the epochs and 500 steps ('step').
     """
     found = []
     told = row.get("train_told_apart", 0.0)
@@ -21,7 +21,7 @@ def adversarial_advice(row: dict[str, float], classes: int, epoch: int, epochs: 
             f"the discriminator wins outright: it is right about {told:.1%} of the images, so that the generator learns little "
             "from it. Try --r1 1, --spectral-norm, --diffaugment translation, or a lower --lr"
         )
-    if 5 * epoch <= epochs and epochs > 1:
+    if 5 * epoch <= epochs or row.get("step", 500) < 500:
         return found
     remedy = "Try --r1 1, --diffaugment translation, a lower --lr, or the system wgan-gp"
     covered, diversity = row.get("test_classes_covered", classes), row.get("test_diversity", 1.0)

@@ -12,7 +12,7 @@ from nnscratch.training.tasks import TASKS
 
 def build(folder, epochs):
     nns.manual_seed(3)
-    task = TASKS["dcgan"](loss="hinge", n_critic=2, r1=0.5, gp=1.0, diffaugment="color,translation,cutout", spectral_norm=True)
+    task = TASKS["dcgan"](loss="hinge", n_critic=2, r1=0.5, gp=1.0, diffaugment="color+translation+cutout", spectral_norm=True)
     model = DCGAN((1, 8, 8), latent=6, width=4, spectral_norm=True)
     return Trainer(
         model,

@@ -91,7 +91,7 @@ def test_penalties_and_augmentation_reach_the_losses(name, monkeypatch):
     assert calls == []
     assert loss(gp=7.0) == pytest.approx(plain + 7, rel=1e-5) and [c[0] for c in calls] == ["gp"]
     assert loss(r1=3.0) == pytest.approx(plain + 3, rel=1e-5) and [c[0] for c in calls] == ["r1"]
-    loss(diffaugment="color,translation", gp=1.0)
+    loss(diffaugment="color+translation", gp=1.0)
     policies, (_, real, fake) = calls[:2], calls[2]
     assert policies == [(["color", "translation"], 2.0)] * 2, "the same for real and generated"
     assert real.numpy().min() >= 4 and fake.numpy().min() >= 4, "the penalty is on what the discriminator sees"
@@ -171,6 +171,25 @@ def test_a_run_from_the_command_line(tmp_path, capsys, monkeypatch, task):
     assert "--latent 7, which cannot become 8" in capsys.readouterr().err
 
 
+def test_pictures_without_classes(tmp_path, capsys):
+    """Few, of a folder, not square: they are scaled, compared by pixels, and what they are too few for is left out."""
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    for i in range(20):
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{i}.png")
+    args = ["train", "dcgan", "--data", f"folder:{tmp_path / 'pictures'}", "--out", str(tmp_path / "run"), "--epochs", "1"]
+    assert main(args) == 1
+    assert "dcgan draws square images, and these are 9x12: --size 32 scales them" in capsys.readouterr().err
+    assert main([*args, "--size", "8", "--width", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "test pixel fid " in out and "covered" not in out
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "pixel_kid " in out and "precision" not in out and "recognised" not in out
+
+
 def test_a_summary_shows_both_networks(capsys):
     assert main(["summary", "dcgan"]) == 0
     out = capsys.readouterr().out
@@ -203,7 +222,7 @@ def test_a_cnn_judges(tmp_path, capsys, monkeypatch):
 
 
 def test_resuming_gives_the_same_bits(tmp_path, judge):
-    options = {"width": 4, "n_critic": 2, "diffaugment": "color,translation,cutout", "spectral_norm": True, "gp": 1.0, "r1": 0.5}
+    options = {"width": 4, "n_critic": 2, "diffaugment": "color+translation+cutout", "spectral_norm": True, "gp": 1.0, "r1": 0.5}
     training = {"epochs": 3, "save_every": 1, "batch_size": 16}
 
     def fit(folder, epochs):

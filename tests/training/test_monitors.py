@@ -30,6 +30,7 @@ def test_the_beginning_is_given_time():
     collapsed = {**WELL, "test_classes_covered": 1, "test_diversity": 0.1}
     assert adversarial_advice(collapsed, 10, 2, 10) == []
     assert adversarial_advice(collapsed, 10, 3, 10) != []
+    assert adversarial_advice({**collapsed, "step": 499}, 10, 3, 10) == []
     assert adversarial_advice({**WELL, "train_told_apart": 1.0}, 10, 1, 10) != [], "but a discriminator that wins is said at once"
 
 

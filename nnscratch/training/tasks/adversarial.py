@@ -24,7 +24,7 @@ from ..monitors import adversarial_advice, numbers_of_scores, setup_advice
 from ..penalties import gradient_penalty, mixes_images, r1_penalty
 from .common import Option, Task
 
-_AUGMENT = ("none", "color", "translation", "cutout", "translation,cutout", "color,translation", "color,translation,cutout")
+_AUGMENT = ("none", "color", "translation", "cutout", "translation+cutout", "color+translation", "color+translation+cutout")
 
 
 def _options(loss: str, gp: float, n_critic: int) -> dict[str, Option]:
@@ -98,7 +98,7 @@ class AdversarialTask(Task):
 
     def _augmented(self, model: Any, x: Tensor) -> Tensor:
         policy = self.chosen["diffaugment"]
-        return x if policy == "none" else diff_augment(x, policy.split(","), span=1 - model.low)
+        return x if policy == "none" else diff_augment(x, policy.split("+"), span=1 - model.low)
 
     def discriminator_loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
         """The loss of the scores, plus the penalties."""
@@ -169,8 +169,9 @@ class AdversarialTask(Task):
         name, equal = self.judge.name, features[: len(real.features)]
         numbers = {"samples": len(fake), f"{name}_fid": frechet_distance(real.features, features)}
         numbers[f"{name}_kid"], numbers[f"{name}_kid_error"] = kid(real.features, features)
-        numbers["precision"], numbers["recall"] = precision_recall_of_generator(real.features, equal)
-        numbers["density"], numbers["coverage"] = density_coverage(real.features, equal)
+        if len(equal) > 5:  # the number of neighbours that they look at
+            numbers["precision"], numbers["recall"] = precision_recall_of_generator(real.features, equal)
+            numbers["density"], numbers["coverage"] = density_coverage(real.features, equal)
         numbers["diversity"] = _spread(fake) / real.spread
         if probabilities is not None:
             seen = probabilities.argmax(1)
@@ -219,7 +220,7 @@ class DenseGAN(AdversarialTask):
 
     name = "gan"
     about = "draw images with a generative adversarial network of dense layers"
-    small_set: ClassVar = {"epochs": 100, "batch_size": 32, "lr": 2e-4, "ema": 0.99}
+    small_set: ClassVar = {"epochs": 100, "batch_size": 32, "lr": 1e-3, "ema": 0.99}
     large_set: ClassVar = {"epochs": 50, "batch_size": 128, "lr": 2e-4, "ema": 0.999}
 
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:  # noqa: ARG002
@@ -242,6 +243,9 @@ class ConvolutionalGAN(AdversarialTask):
     model: ClassVar[type] = DCGAN
 
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:  # noqa: ARG002
+        if image_shape[1] != image_shape[2]:
+            height, width = image_shape[1:]
+            raise ValueError(f"{self.name} draws square images, and these are {height}x{width}: --size 32 scales them to 32x32")
         chosen = self.chosen
         return self.model(image_shape, chosen["latent"], chosen["width"], None, chosen["spectral_norm"]).config
 
