@@ -42,6 +42,13 @@ def test_images_come_back(tmp_path, shape):
     assert np.array_equal(read(viz.save_image(image, tmp_path / "a.png")), expected.squeeze())
 
 
+def test_pictures_are_read_in_colour(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (5, 6, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(viz.read_image(viz.save_image(image, tmp_path / "a.png")), image)
+    grey = viz.read_image(viz.save_image(image[..., 0], tmp_path / "b.png"))
+    np.testing.assert_array_equal(grey, np.repeat(image[..., :1], 3, axis=2))
+
+
 def test_gif_has_all_frames(tmp_path):
     frames = np.linspace(0, 1, 4)[:, None, None, None] * np.ones((4, 1, 6, 5))
     with Image.open(viz.save_gif(frames, tmp_path / "a.gif", fps=10)) as animation:

@@ -43,6 +43,21 @@ def test_swaps_in_and_out_also_after_an_exception():
     np.testing.assert_allclose(ema.averages["weight"], before + 0.5, rtol=1e-6)
 
 
+def test_averages_a_part_of_a_model_with_its_statistics():
+    """A dict of tensors keeps their names, parameters and buffers alike; what is not in it stays as it is."""
+    model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    ema = optim.EMA({"0.bias": model[0].bias, "1.running_mean": model[1].running_mean}, decay=0.5)
+    model(nns.tensor(np.arange(12, dtype=np.float32).reshape(4, 3)))
+    mean, weight = model[1].running_mean.numpy().copy(), model[0].weight.data.copy()
+    assert (mean != 0).all()
+    ema.update()
+    assert ema.state_dict()["averages"].keys() == {"0.bias", "1.running_mean"}
+    with ema.applied():
+        np.testing.assert_allclose(model[1].running_mean.numpy(), mean / 2, rtol=1e-6)
+        np.testing.assert_array_equal(model[0].weight.data, weight)
+    np.testing.assert_array_equal(model[1].running_mean.numpy(), mean)
+
+
 def test_swapping_invalidates_saved_values():
     (p,) = weights(1)
     loss = (p * p).sum()
