@@ -16,6 +16,7 @@ examples:
   nnscratch train cnn --data mnist --out runs/cnn           train on MNIST; pictures and checkpoints go to runs/cnn
   nnscratch train cnn --data mnist --out runs/cnn --resume  continue where it was stopped, or killed
   nnscratch train vae --data folder:photos --size 32 --out runs/photos
+  nnscratch train dcgan --data mnist --out runs/dcgan       a generative adversarial network; its samples are judged each epoch
   nnscratch evaluate runs/cnn                               its numbers on the test images
   nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
   nnscratch gradcheck 'conv|pool' --order 2                 check the library's own derivatives against numeric ones

@@ -164,7 +164,7 @@ def test_a_run_from_the_command_line(tmp_path, capsys, monkeypatch, task):
     monkeypatch.setattr(TASKS[task], "samples", 60)
     assert main(["evaluate", str(folder)]) == 0
     out = capsys.readouterr().out
-    for name in ("judge_fid", "judge_kid", "precision", "recall", "classes_covered", "recognised", "judge_accuracy"):
+    for name in ("judge_fid", "judge_kid", "judge_is", "precision", "recall", "classes_covered", "recognised", "judge_accuracy"):
         assert f"  {name} " in out
     assert main(["train", task, "--out", str(folder), "--resume", "--epochs", "3", "--quiet"]) == 0
     assert main(["train", task, "--out", str(folder), "--resume", "--latent", "8"]) == 2

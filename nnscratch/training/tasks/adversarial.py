@@ -14,7 +14,14 @@ from ...autograd import no_grad
 from ...backend import Generator
 from ...data import Dataset
 from ...data.dataset import gather
-from ...metrics import density_coverage, frechet_distance, kid, mode_coverage, precision_recall_of_generator
+from ...metrics import (
+    density_coverage,
+    frechet_distance,
+    inception_score,
+    kid,
+    mode_coverage,
+    precision_recall_of_generator,
+)
 from ...metrics.judge import Judge, cnn_judge, judge_name, judge_of
 from ...models import DCGAN, GAN, WGANGP
 from ...nn import functional as F
@@ -174,6 +181,7 @@ class AdversarialTask(Task):
             numbers["density"], numbers["coverage"] = density_coverage(real.features, equal)
         numbers["diversity"] = _spread(fake) / real.spread
         if probabilities is not None:
+            numbers[f"{name}_is"] = inception_score(probabilities, splits=min(10, len(fake)))[0]
             seen = probabilities.argmax(1)
             covered, divergence = mode_coverage(seen, self.judge.classes)
             numbers |= {"classes_covered": covered, "class_divergence": divergence}
