@@ -199,6 +199,17 @@ def test_a_summary_shows_both_networks(capsys):
     assert f"mult-adds:   {up:,}" in out and f"mult-adds:   {down:,}" in out
 
 
+def test_training_options_reach_both_networks(tmp_path, capsys, judge):
+    made = session(tmp_path / "run", "gan", {"epochs": 1, "schedule": "cosine", "weight_decay": 0.1, "l1": 1e-5}, judge, limit=64)
+    made.trainer.fit()
+    for optimizer in made.trainer.optimizer.values():
+        (group,) = optimizer.param_groups
+        assert group["weight_decay"] == 0.1 and group["lr"] < 1e-9, "at the end of the cosine"
+    args = ["train", "gan", "--data", "digits", "--limit", "64", "--out", str(tmp_path / "private")]
+    assert main([*args, "--private-noise", "1"]) == 1
+    assert "--private-noise is for systems with one loss; gan has discriminator and generator" in capsys.readouterr().err
+
+
 def test_a_cnn_judges(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(TASKS["gan"], "samples", 60)
     data = ["--data", "digits", "--size", "8", "--limit", "100", "--epochs", "1", "--quiet"]
