@@ -1,4 +1,4 @@
-"""The command line: demo, train, evaluate, summary, gradcheck, bench, warmup; more commands are in `cli_trained`, `cli_generate`."""
+"""The command line: demo, train, evaluate, summary, gradcheck, bench, warmup; `cli_trained` and `cli_generate` have the others."""
 
 from __future__ import annotations
 
