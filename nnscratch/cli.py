@@ -1,4 +1,4 @@
-"""The command line: demo, train, evaluate, summary, gradcheck, bench, warmup; `cli_trained` and `cli_generate` have the others."""
+"""The command line; the commands about pictures and trained runs are in `cli_trained` and `cli_generate`."""
 
 from __future__ import annotations
 
