@@ -261,7 +261,7 @@ the latent direction. All are trained on other pictures; commands and epochs are
 # Restoring held-out pictures of CIFAR-10
 
 Means over {n} test images, PSNR of each image and then averaged. The autoencoders are those of `nnscratch train autoencoder
---data cifar10 --purpose ...` with the defaults{epochs}. Mean fill takes the mean
+--data cifar10 --purpose ...` with the defaults, {epochs}. Mean fill takes the mean
 of the known pixels of each channel. The strip shows originals, then what the rows of denoising at 0.1, enhancing and the central
 hole give.
 """,
@@ -269,7 +269,7 @@ hole give.
 # The lower half of held-out MNIST digits, completed
 
 Means over {n} test images. VAE and row LSTM are those of `nnscratch train vae` and `nnscratch train row-lstm`, with `--data
-mnist`, 10 epochs and the first {limit} images. A single draw of zeros and ones is a guess and pays for it in PSNR; the mean of
+mnist`, {digits}. A single draw of zeros and ones is a guess and pays for it in PSNR; the mean of
 draws is a forecast. The strip shows the originals and then the rows of the table.
 """,
 }
@@ -293,8 +293,8 @@ def main() -> None:
     pixels = ", ".join(f"{TOLERANCE[name] * 32:g} pixels of {name}" for name in ("size", "x", "y"))
     values = {
         "tolerance": f"{pixels}, and an eighth of the shape's period of rotation",
-        "epochs": f", {args.epochs} epochs and the first {args.limit} images",
-        "limit": args.limit,
+        "epochs": f"{1 if args.quick else args.epochs} epochs and the first {1_000 if args.quick else args.limit} images",
+        "digits": f"{1 if args.quick else 10} epochs and the first {1_000 if args.quick else args.limit} images",
     }
     for name in args.parts or parts:
         body = parts[name](args)

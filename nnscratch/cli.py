@@ -1,4 +1,4 @@
-"""The command line: `nnscratch demo | train | evaluate | summary | gradcheck | bench | warmup`, and those of `cli_trained`."""
+"""The command line; the commands about pictures and trained runs are in `cli_trained` and `cli_generate`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import cli_trained
+from . import cli_generate, cli_trained
 from .cli_options import UsageError, parser
 
 
@@ -321,6 +321,7 @@ COMMANDS = {
     "bench": _bench,
     "warmup": _warmup,
     **cli_trained.COMMANDS,
+    **cli_generate.COMMANDS,
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The commands that use trained runs, `nnscratch edit | explain | generate | runs`, and `nnscratch anonymize`."""
+"""The commands about pictures and trained runs: `nnscratch edit | explain | anonymize | runs`."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _strip_name(target: Path) -> Path:
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-def _trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
+def trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     """The model of --run and its configuration."""
     from .training.checkpoint import Run
     from .training.recipe import restore, saved_config
@@ -91,7 +91,7 @@ def _trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     return restore(run, args.best, args.device)[0], saved_config(run)
 
 
-def _class_names(config: dict[str, Any], classes: int) -> list[str]:
+def class_names(config: dict[str, Any], classes: int) -> list[str]:
     """The names of the classes of a run's data where it can be found, else their numbers."""
     from .training.recipe import load_data
 
@@ -102,7 +102,7 @@ def _class_names(config: dict[str, Any], classes: int) -> list[str]:
     return names if len(names) == classes else [str(k) for k in range(classes)]
 
 
-def _class_number(text: str, names: Sequence[str], option: str) -> int:
+def class_number(text: str, names: Sequence[str], option: str) -> int:
     """By name, or by number where no class has that name."""
     if text in names:
         return list(names).index(text)
@@ -127,11 +127,11 @@ def _edit(args: argparse.Namespace) -> int:
     for name in operation.requires:
         if name not in given:
             raise UsageError(f"{args.op} needs {_flag(name)}: see nnscratch edit --help")
-    model, config = _trained(args)
+    model, config = trained(args)
     if not operation.able(model):
         could = able(model)
         instead = f"this run can do: {', '.join(could)}" if could else "this run can do none of the operations"
-        raise UsageError(f"{args.run} is a run of {_kind(model, config)}; {args.op} needs {operation.needs}; {instead}")
+        raise UsageError(f"{args.run} is a run of {kind(model, config)}; {args.op} needs {operation.needs}; {instead}")
     options = _prepared(args.op, given, model, config)
     if args.op == "interpolate":
         return _interpolate(args, model, options)
@@ -151,7 +151,7 @@ def _flag(name: str) -> str:
     return {"source": "--from"}.get(name, f"--{name}")
 
 
-def _kind(model: Any, config: dict[str, Any]) -> str:
+def kind(model: Any, config: dict[str, Any]) -> str:
     purpose = getattr(model, "purpose", None)
     return f"{config['task']}{f' trained to {purpose}' if purpose else ''}"
 
@@ -173,10 +173,10 @@ def _prepared(op: str, given: dict[str, Any], model: Any, config: dict[str, Any]
                 raise UsageError(
                     f"{_flag(name)} is for unconditional runs; this one has learned its classes and changes the label"
                 )
-        names = _class_names(config, classes) if classes else _learn_classes(options, model, config)
+        names = class_names(config, classes) if classes else _learn_classes(options, model, config)
         for name in ("to", "source"):
             if name in options:
-                options[name] = _class_number(options[name], names, _flag(name))
+                options[name] = class_number(options[name], names, _flag(name))
     return options
 
 
@@ -227,14 +227,8 @@ def _interpolate(args: argparse.Namespace, model: Any, options: dict[str, Any]) 
     sheet = viz.grid(rows, columns=steps + 1)
     print(write_picture(Picture(np.ascontiguousarray(sheet.transpose(2, 0, 1))), args.out / f"{name}.{args.format or 'png'}"))
     if options.get("gif"):
-        print(viz.save_gif(_magnified(np.concatenate([images, images[-2:0:-1]])), args.out / f"{name}.gif"))
+        print(viz.save_gif(viz.magnified(np.concatenate([images, images[-2:0:-1]])), args.out / f"{name}.gif"))
     return 0
-
-
-def _magnified(images: Any) -> Any:
-    """Small images for an animation: each pixel several, to at least about 112 of them."""
-    zoom = max(1, round(112 / images.shape[2]))
-    return images.repeat(zoom, 2).repeat(zoom, 3)
 
 
 # -------------------------------------------------------------------------------------------------------------- explain
@@ -243,11 +237,11 @@ def _magnified(images: Any) -> Any:
 def _explain(args: argparse.Namespace) -> int:
     from .editing.explanation import explained, is_classifier
 
-    model, config = _trained(args)
+    model, config = trained(args)
     if not is_classifier(model):
-        raise UsageError(f"{args.run} is a run of {_kind(model, config)}; explain needs a run of a cnn: nnscratch train cnn")
-    names = _class_names(config, model.config["classes"])
-    target = None if args.target is None else _class_number(args.target, names, "--target")
+        raise UsageError(f"{args.run} is a run of {kind(model, config)}; explain needs a run of a cnn: nnscratch train cnn")
+    names = class_names(config, model.config["classes"])
+    target = None if args.target is None else class_number(args.target, names, "--target")
 
     def work(picture: Any, name: Path) -> tuple[list[tuple[Any, Path]], str]:
         sheet, shares, shown = explained(model, picture, target)
@@ -285,67 +279,6 @@ def _anonymize(args: argparse.Namespace) -> int:
     return _for_each(args, "anonymized", work)
 
 
-# ------------------------------------------------------------------------------------------------------------- generate
-
-
-def _generate(args: argparse.Namespace) -> int:
-    import numpy as np
-
-    from . import viz
-    from .backend import Generator
-    from .editing import latents
-    from .editing.interpolate import path
-    from .tensor import to_numpy
-
-    model, config = _trained(args)
-    walks = args.gif or args.interpolate
-    if not latents.draws(model) and not (hasattr(model, "sample") and not walks):
-        what = "has no latent space to walk through" if hasattr(model, "sample") else "draws no images"
-        raise UsageError(f"{args.run} is a run of {_kind(model, config)}, which {what}; a vae or a dcgan does")
-    if args.steps and not walks:
-        raise UsageError("--steps is for --gif and --interpolate")
-    classes = getattr(model, "classes", 0)
-    label = None
-    if args.attribute is not None:
-        if not classes:
-            raise UsageError(f"--attribute needs a conditional run: nnscratch train vae --conditional; {args.run} is not one")
-        label = _class_number(args.attribute, _class_names(config, classes), "--attribute")
-    out = args.out or args.run / "generated"
-    out.mkdir(parents=True, exist_ok=True)
-    generator, steps = Generator(args.seed), args.steps or 8
-
-    def labels(n: int) -> Any:
-        if not classes:
-            return None
-        return np.full(n, label) if label is not None else np.arange(n) % classes
-
-    if args.interpolate:
-        rows = args.n or 8
-        ends = latents.noise(model, 2 * rows, generator).reshape(rows, 2, -1)
-        ways = np.concatenate([path(pair, steps, args.interpolate) for pair in ends])
-        asked = None if not classes else np.repeat(labels(rows), steps + 1)
-        print(viz.save_grid(latents.drawn(model, ways, asked), out / "interpolations.png", columns=steps + 1))
-    if args.gif:
-        z = latents.noise(model, max(2, args.n or 6), generator)
-        ways = path(z, steps, closed=True)
-        asked = None if not classes else np.full(len(ways), label or 0)
-        print(viz.save_gif(_magnified(latents.drawn(model, ways, asked)), out / "walk.gif"))
-    if walks and not args.grid:
-        return 0
-    n = args.n or 64
-    if latents.draws(model):
-        images = latents.drawn(model, latents.noise(model, n, generator), labels(n))
-    else:
-        images = to_numpy(model.sample(n, generator))
-    if args.grid:
-        print(viz.save_grid(images, out / "samples.png"))
-    else:
-        for k, image in enumerate(images):
-            viz.save_image(image, out / f"sample-{k:0{len(str(n - 1))}d}.png")
-        print(f"{n} images: {out}/sample-{'0' * len(str(n - 1))}.png ...")
-    return 0
-
-
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
@@ -362,4 +295,4 @@ def _runs(args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = {"edit": _edit, "explain": _explain, "anonymize": _anonymize, "generate": _generate, "runs": _runs}
+COMMANDS = {"edit": _edit, "explain": _explain, "anonymize": _anonymize, "runs": _runs}

@@ -78,6 +78,12 @@ def save_grid(images: Any, path: str | Path, columns: int | None = None, **optio
     return save_image(grid(images, columns, **options), path)
 
 
+def magnified(images: Any) -> Any:
+    """Small images (N, C, H, W) for an animation: each pixel is repeated, to a height of at least about 112."""
+    zoom = max(1, round(112 / images.shape[2]))
+    return images.repeat(zoom, 2).repeat(zoom, 3)
+
+
 def save_gif(frames: Any, path: str | Path, fps: float = 8) -> Path:
     """Frames (T, C, H, W) or (T, H, W, 3) as an endless animation."""
     from PIL import Image

@@ -45,6 +45,7 @@ def runs(tmp_path_factory):
         make_run(root / purpose, "autoencoder", {"purpose": purpose}, config)
     make_run(root / "vae", "vae", {}, {"image_shape": [3, 16, 16], "hidden": 8, "latent": 3})
     make_run(root / "cvae", "vae", {"conditional": True}, {"image_shape": [3, 16, 16], "hidden": 8, "latent": 3, "classes": 6})
+    make_run(root / "gan", "gan", {}, {"image_shape": [3, 16, 16], "latent": 4, "hidden": 8})
     make_run(root / "rows", "row-lstm", {}, {"image_shape": [1, 8, 8], "hidden": 8, "layers": 1, "row_hidden": 8}, "digits")
     return root
 
@@ -176,6 +177,7 @@ def test_attributes_styles_and_ways_between(runs, photos, tmp_path, capsys):
     assert call("edit", runs / "vae", "interpolate", *pictures, "--steps", "4", "--gif", "--out", tmp_path) == 0
     with Image.open(tmp_path / "large-round-interpolate.gif") as animation:
         assert animation.n_frames == 8
+    assert call("edit", runs / "gan", "interpolate", *pictures, "--way", "linear", "--out", tmp_path) == 0
     assert call("edit", runs / "cvae", "interpolate", pictures[0], "--out", tmp_path) == 2
     assert "at least two pictures" in capsys.readouterr().err
     assert call("edit", runs / "cvae", "attribute", *pictures, "--to", "dog", "--out", tmp_path) == 2
@@ -326,6 +328,8 @@ def test_generate(runs, tmp_path, capsys):
     assert sorted(p.name for p in (tmp_path / "all").iterdir()) == ["interpolations.png", "samples.png", "walk.gif"]
     with Image.open(tmp_path / "all" / "walk.gif") as animation:
         assert animation.n_frames == 12
+    assert call("generate", runs / "gan", "-n", "2", "--gif", "--interpolate", "--out", tmp_path / "gan") == 0
+    assert sorted(p.name for p in (tmp_path / "gan").iterdir()) == ["interpolations.png", "walk.gif"]
     assert call("generate", runs / "rows", "-n", "2", "--grid", "--out", tmp_path / "rows") == 0
     assert call("generate", runs / "vae", "-n", "2", "--grid") == 0 and (runs / "vae" / "generated" / "samples.png").exists()
     capsys.readouterr()

@@ -11,7 +11,7 @@ FLOORS = [
     {"backend", "cuda", "tensor", "tensor_types", "methods", "autograd", "ops"},  # the engine: Tensor's operators are ops
     {"nn", "optim", "data", "serialization", "utils", "viz"},
     {"models", "training", "metrics", "editing", "explain", "gradcheck"},
-    {"cli", "cli_options", "cli_trained", "cli_trained_options", "__main__", "bench", "warmup"},
+    {"cli", "cli_options", "cli_trained", "cli_generate", "cli_trained_options", "__main__", "bench", "warmup"},
 ]
 
 
