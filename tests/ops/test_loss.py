@@ -245,7 +245,11 @@ def test_channels_last_scores_give_channels_last_gradients():
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((5,), 0), ((4, 5), 1), ((2, 3, 4), 1), ((0, 3), 1)])
-@pytest.mark.parametrize(("op", "kw"), [(softmax_nll, {"reduction": r}) for r in REDUCTIONS] + [(soft_nll, {})], ids=str)
+@pytest.mark.parametrize(
+    ("op", "kw"),
+    [(softmax_nll, {"reduction": r}) for r in REDUCTIONS] + [(soft_nll, {})],
+    ids=lambda v: getattr(v, "__name__", str(v)),
+)
 def test_fused_is_its_definition(op, kw, shape, axis):
     scores = 2 * normal(*shape)
     rest = shape[:axis] + shape[axis + 1 :]
