@@ -346,17 +346,8 @@ def test_generate(runs, tmp_path, capsys):
 def test_runs_lists_all_of_them(runs, tmp_path, capsys):
     assert call("runs", runs) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == [
-        "run",
-        "cnn",
-        "colourise",
-        "cvae",
-        "denoise",
-        "enhance",
-        "inpaint",
-        "rows",
-        "vae",
-    ]
+    names = "run cnn colourise cvae denoise enhance gan inpaint rows vae".split()
+    assert [line.split()[0] for line in lines] == names
     assert lines[1].split() == ["cnn", "cnn", "shapes", "1/1", "3", "loss", "1"]
     assert call("runs", tmp_path) == 0 and f"no runs in {tmp_path}" in capsys.readouterr().out
     assert call("runs", tmp_path / "none") == 2 and "no such folder" in error_of(capsys)
