@@ -253,9 +253,10 @@ TEXT = {
 
 Shares of {n} test images. First row: how often the judge, a CNN, reads the known attribute of an unedited picture rightly. Then:
 how often the edited picture shows what was asked for (**bold**), and in the other columns how often the attribute is what it was.
-Shape and colour are classes; the others count as right within {tolerance}. Every image is changed to another value than its own.
-The strip shows test images, then the same with their colour and shape changed by the conditional decoders, and the colour along
-the latent direction. All are trained on other pictures; commands and epochs are in the script.
+Shape and colour are classes; right is also a size within {size} and a place within {place} of 32 pixels, and a rotation within
+{turn} of the angle after which the shape looks the same. Every image is changed to another value than its own. The strip shows test images,
+then the same with their colour and shape changed by the conditional decoders, and the colour along the latent direction. All are
+trained on other pictures; the script has the epochs.
 """,
     "restoration": """\
 # Restoring held-out pictures of CIFAR-10
@@ -290,9 +291,10 @@ def main() -> None:
     if unknown := set(args.parts) - parts.keys():
         parser.error(f"unknown part {', '.join(unknown)}: expected {', '.join(parts)}")
     args.out.mkdir(parents=True, exist_ok=True)
-    pixels = ", ".join(f"{TOLERANCE[name] * 32:g} pixels of {name}" for name in ("size", "x", "y"))
     values = {
-        "tolerance": f"{pixels}, and an eighth of the shape's period of rotation",
+        "size": f"{TOLERANCE['size'] * 32:g}",
+        "place": f"{TOLERANCE['x'] * 32:g}",
+        "turn": f"{TOLERANCE['rotation']:g}",
         "epochs": f"{1 if args.quick else args.epochs} epochs and the first {1_000 if args.quick else args.limit} images",
         "digits": f"{1 if args.quick else 10} epochs and the first {1_000 if args.quick else args.limit} images",
     }
