@@ -254,9 +254,9 @@ TEXT = {
 Shares of {n} test images. First row: how often the judge, a CNN, reads the known attribute of an unedited picture rightly. Then:
 how often the edited picture shows what was asked for (**bold**), and in the other columns how often the attribute is what it was.
 Shape and colour are classes; right is also a size within {size} and a place within {place} of 32 pixels, and a rotation within
-{turn} of the angle after which the shape looks the same. Every image is changed to another value than its own. The strip shows test images,
-then the same with their colour and shape changed by the conditional decoders, and the colour along the latent direction. All are
-trained on other pictures; the script has the epochs.
+{turn} of the angle after which the shape looks the same. Every image is changed to another value than its own. The strip shows
+test images, then the same with their colour and shape changed by the conditional decoders, and the colour along the latent
+direction. All are trained on other pictures; the script has the epochs.
 """,
     "restoration": """\
 # Restoring held-out pictures of CIFAR-10
