@@ -107,3 +107,7 @@ def test_wrong_arguments():
         importance_bound(model, x, 0)
     with pytest.raises(ValueError, match="at least one sample"):
         elbo(model, x, 0)
+
+
+def test_they_are_among_the_metrics():
+    assert nns.metrics.elbo is elbo and nns.metrics.importance_bound is importance_bound
