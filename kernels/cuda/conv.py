@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Array, array_module, channels_first, channels_last
 from ..precision import strict
 from ..spec import ConvSpec
-from .launch import NOTHING, device, launch
+from .launch import NOTHING, device, launch, operand
 from .versions import Gather, choose_gather, choose_weight, parts
 
 LARGEST = 1 << 31  # elements that 32 bits can number
@@ -46,7 +46,7 @@ def gather(
     x: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float, forward: bool, moments: bool = False
 ) -> tuple[Array, Array | None]:
     """(results (N, C, *spatial); with `moments` of each tile's columns count, mean and squared deviations, (tiles, 3, C))."""
-    xp, x, n = array_module(x), channels_last(x), len(x)
+    xp, x, n = array_module(x), operand(channels_last(x)), len(x)
     plan, rows, phases = _plan(spec, n, forward, x.dtype, device(x))
     size = spec.output if forward else spec.input
     results, inputs = (spec.out_channels, spec.in_channels)[:: 1 if forward else -1]
@@ -72,7 +72,7 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec) -> Array:
     count = parts(version, rows, columns, pixels, spec.groups)
     partial = xp.empty((count, spec.out_channels, columns), x.dtype)
     grid = (-(-rows // version.rows), -(-columns // version.columns), count * spec.groups)
-    arguments = (channels_last(x), channels_last(g), partial, plan, np.int32(count))
+    arguments = (operand(channels_last(x)), operand(channels_last(g)), partial, plan, np.int32(count))
     launch("convolution", version.name, grid, version.threads, arguments, version.shared)
     w = xp.empty(spec.weight_shape, x.dtype)
     sizes = (np.int32(n) for n in (count, spec.out_channels, prod(spec.kernel), inputs))

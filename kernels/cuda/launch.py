@@ -34,6 +34,11 @@ def device(array: Array) -> Device:
     return Device(array_module(array), array.device.id)
 
 
+def operand(array: Array) -> Array:
+    """A contiguous array itself, or a copy where it does not begin on 16 bytes, as a view may: kernels copy so many at once."""
+    return array.copy() if array.data.ptr % 16 else array
+
+
 def launch(family: str, name: str, grid: tuple[int, ...], threads: int, arguments: tuple[Any, ...], shared: int = 0) -> None:
     """Run a kernel with one-dimensional blocks. Arguments are arrays and NumPy numbers of exactly the declared types."""
     loader.function(family, name)(grid, (threads,), arguments, shared_mem=shared)

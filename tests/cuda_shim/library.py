@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from nnscratch.kernels.compiled import memory_order
 
 HERE = Path(__file__).parent
 ORDERS = ("forward", "reverse", "shuffled")
@@ -104,7 +105,7 @@ def _value(name, place, argument, letter):
             assert argument == 0, f"{name}: argument {place} is a pointer of unknown origin"
             return ctypes.c_void_p(0)
         memory = argument._inner
-        assert memory.flags.c_contiguous or memory.flags.f_contiguous, f"{name}: argument {place} has gaps"
+        assert memory_order(memory) is not None, f"{name}: argument {place} has gaps"
         return ctypes.c_void_p(memory.ctypes.data)
     assert LETTERS.get(type(argument)) == letter, f"{name}: argument {place} is {type(argument).__name__}, declared {letter!r}"
     kind = {"f": ctypes.c_float, "d": ctypes.c_double, "i": ctypes.c_int, "I": ctypes.c_uint, "q": ctypes.c_longlong}[letter]
