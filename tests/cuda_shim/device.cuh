@@ -15,6 +15,9 @@
 #include <random>
 #include <string>
 #include <vector>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#endif
 
 #ifndef SHIM_LIST  // while the kernels' names are looked for, this stays in the text
 #define __global__
@@ -156,6 +159,9 @@ static Slot *meet(const Slot &given) {
 static void prepare(int i) {
   Fiber &f = fibers[i];
   if (!f.stack) f.stack = (char *)malloc(STACK);
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(f.stack, STACK);  // the fiber that was here has not returned from its first function
+#endif
   f.state = READY;
   f.collectives = f.groups = 0;
   f.copies.clear();

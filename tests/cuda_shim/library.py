@@ -20,9 +20,11 @@ import numpy as np
 from nnscratch.kernels.compiled import memory_order
 
 HERE = Path(__file__).parent
+BUILT = HERE / ".built"
 ORDERS = ("forward", "reverse", "shuffled")
 FLAGS = ["-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZED = bool(os.environ.get("CUDA_SHIM_SANITIZE"))  # with ASan and UBSan; see sanitized.py
 LETTERS = {np.float32: "f", np.float64: "d", np.int32: "i", np.uint32: "I", np.int64: "q", np.uint64: "p"}
 
 
@@ -35,12 +37,20 @@ def usable():
 
 
 @cache
-def library(family, sanitized=bool(os.environ.get("CUDA_SHIM_SANITIZE"))):
+def library(family):
     """The shared library of a family, compiled unless it was before, and the names of its kernels."""
+    path, names = build(family)
+    loaded = ctypes.CDLL(str(path))
+    loaded.shim_launch.restype = loaded.shim_signature.restype = ctypes.c_char_p
+    return loaded, names
+
+
+def build(family):
+    """(file of the compiled family, names of its kernels)."""
     from nnscratch.kernels.cuda import loader
 
     text = loader.source(family, HERE)
-    flags = [*FLAGS, *(SANITIZE if sanitized else [])]
+    flags = [*FLAGS, *(SANITIZE if SANITIZED else [])]
     names = _names(text)
     text += 'extern "C" const char *shim_launch(int which, void **args, unsigned *grid, unsigned *block, int bytes, int mode) {\n'
     text += "  static void (*const all[])(void **) = {\n"
@@ -49,20 +59,17 @@ def library(family, sanitized=bool(os.environ.get("CUDA_SHIM_SANITIZE"))):
     text += 'extern "C" const char *shim_signature(int which) {\n  switch (which) {\n'
     text += "".join(f"    case {i}: return shim::signature({name});\n" for i, name in enumerate(names))
     text += "  }\n  return nullptr;\n}\n"
-    folder = Path(os.environ.get("CUDA_SHIM_CACHE") or Path(tempfile.gettempdir()) / f"nnscratch-cuda-shim-{os.getuid()}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / f"{family}-{sha256(repr((text, flags)).encode()).hexdigest()[:24]}.so"
+    BUILT.mkdir(exist_ok=True)
+    path = BUILT / f"{family}-{sha256(repr((text, flags)).encode()).hexdigest()[:24]}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as work:
+        with tempfile.TemporaryDirectory(dir=BUILT) as work:
             built = Path(work) / "built.so"
             command = [compiler(), *flags, "-x", "c++", "-", "-o", str(built)]
             done = subprocess.run(command, input=text, text=True, capture_output=True)
             if done.returncode:
                 raise RuntimeError(f"{family} does not compile on the CPU:\n{done.stderr[:4000]}")
             os.replace(built, path)
-    loaded = ctypes.CDLL(str(path))
-    loaded.shim_launch.restype = loaded.shim_signature.restype = ctypes.c_char_p
-    return loaded, names
+    return path, names
 
 
 def _names(text):
