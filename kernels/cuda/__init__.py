@@ -10,7 +10,7 @@ from .. import epilogue, im2col
 from ..arrays import Array
 from ..channels import channel_sum
 from ..spec import ConvSpec, PoolSpec
-from . import conv as _conv
+from . import convolution as _conv
 from . import pool as _pool
 from .loader import usable
 

@@ -9,7 +9,7 @@
 //   combine_*        h scale + (x - middle) lean + constant
 //
 // with act(z) = z where z > 0, else slope z, and h = g act'((x - middle) scale + shift). One read of x (and g), one write of y.
-// A thread has one column: C side by side, as many rows at once as fit a block. Sums across threads are made in float64.
+// Version: a thread has one column: C side by side, as many rows at once as fit a block. Sums across threads are made in float64.
 //
 // Not yet run on a GPU: checked by compiling for sm_80 and sm_90a, and by running on the CPU (tests/cuda_shim).
 #include "device.cuh"

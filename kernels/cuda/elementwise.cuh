@@ -90,14 +90,14 @@ __device__ __forceinline__ T gelu_tanh_vjp(T g, T x) {
   for (Long i = (Long)blockIdx.x * blockDim.x + threadIdx.x; i < size; i += (Long)gridDim.x * blockDim.x)
 
 #define KERNELS(NAME, T_, SUFFIX, FORWARD, BACKWARD)                                                                         \
-  extern "C" __global__ void __launch_bounds__(256) forward_##NAME##_##SUFFIX(const T_ *xs, T_ *ys, Long size, T_ a, T_ b, T_ c) { \
+  extern "C" __global__ void __launch_bounds__(256, 4) forward_##NAME##_##SUFFIX(const T_ *xs, T_ *ys, Long size, T_ a, T_ b, T_ c) { \
     typedef T_ T;                                                                                                            \
     EACH(i, size) {                                                                                                          \
       const T x = xs[i];                                                                                                     \
       ys[i] = FORWARD;                                                                                                       \
     }                                                                                                                        \
   }                                                                                                                          \
-  extern "C" __global__ void __launch_bounds__(256)                                                                          \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                          \
       backward_##NAME##_##SUFFIX(const T_ *gs, const T_ *vs, T_ *gxs, Long size, T_ a, T_ b, T_ c) {                         \
     typedef T_ T;                                                                                                            \
     EACH(i, size) {                                                                                                          \
@@ -109,7 +109,7 @@ __device__ __forceinline__ T gelu_tanh_vjp(T g, T x) {
 FORMULAS(BOTH)
 
 #define MASKED(NAME, T)                                                                                                      \
-  extern "C" __global__ void __launch_bounds__(256)                                                                          \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                          \
       NAME(const T *x, const unsigned char *keep, T *y, Long size, T scale) {                                                \
     EACH(i, size) y[i] = keep[i] ? x[i] * scale : (T)0;                                                                      \
   }

@@ -177,31 +177,31 @@ __device__ __forceinline__ void unpool_2x2(const T *g, const T *y, const unsigne
 }
 
 #define POOLS(NAME, T)                                                                                                         \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       max_pool_##NAME(const T *x, T *y, Long *indices, const int *plan, int channels, Long size) {                             \
     max_pool(x, y, indices, plan, channels, size);                                                                             \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       unpool_##NAME(const T *g, const Long *indices, T *gx, const int *plan, int channels, Long size) {                        \
     unpool(g, indices, gx, plan, channels, size);                                                                              \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       gather_##NAME(const T *x, const Long *indices, T *y, Long input, Long places, int channels, Long size) {                 \
     gather(x, indices, y, input, places, channels, size);                                                                      \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       avg_pool_##NAME(const T *x, T *y, const int *plan, int channels, int divisor, Long size) {                               \
     avg_pool(x, y, plan, channels, divisor, size);                                                                             \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       avg_pool_input_##NAME(const T *g, T *gx, const int *plan, int channels, int divisor, Long size) {                        \
     avg_pool_input(g, gx, plan, channels, divisor, size);                                                                      \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       pool_2x2_##NAME(const T *x, T *y, unsigned char *argmax, int height, int width, int channels, Long size) {               \
     pool_2x2(x, y, argmax, height, width, channels, size);                                                                     \
   }                                                                                                                            \
-  extern "C" __global__ void __launch_bounds__(256)                                                                            \
+  extern "C" __global__ void __launch_bounds__(256, 4)                                                                            \
       unpool_2x2_##NAME(const T *g, const T *y, const unsigned char *argmax, T *gx, T slope, int height, int width,            \
                         int channels, Long size) {                                                                             \
     unpool_2x2(g, y, argmax, gx, slope, height, width, channels, size);                                                        \

@@ -17,8 +17,9 @@ sys.path[:0] = [str(ROOT / "tests")]
 
 def main(arguments):
     os.environ["CUDA_SHIM_SANITIZE"] = "1"
-    from cuda_shim import library
     from nnscratch.kernels.cuda import loader
+
+    from cuda_shim import library
 
     if not library.usable():
         print("not run: needs g++ on x86-64 Linux")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
-
 from nnscratch.kernels import columns
 
 SHAPES = [(50, 3), (7, 1), (700, 1), (33, 40), (3, 300), (2, 19, 5), (3, 4, 64)]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
+from nnscratch.kernels import pointwise
+from nnscratch.kernels.cuda import elementwise
 
 import nnscratch as nns
 import nnscratch.nn.functional as F
-from nnscratch.kernels import pointwise
-from nnscratch.kernels.cuda import elementwise
 
 FUNCTIONS = {
     "relu": (F.relu, {}),

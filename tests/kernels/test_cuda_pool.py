@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
+from nnscratch.kernels import ConvSpec, PoolSpec
 
 from nnscratch import kernels
-from nnscratch.kernels import ConvSpec, PoolSpec
 
 CASES = {
     "2": ((2, 3, 6, 5), {"kernel_size": 2}),

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
+from nnscratch.kernels import random
 
 import nnscratch as nns
 import nnscratch.nn.functional as F
 from nnscratch import kernels
-from nnscratch.kernels import random
 
 KEY = 0xFEDCBA9876543210, 0x0123456789ABCDEF
 

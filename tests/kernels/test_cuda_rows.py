@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
-
 from nnscratch.kernels import rows
 from nnscratch.kernels.cuda import rows as launcher
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from cuda_shim import library
 
 pytestmark = pytest.mark.skipif(not library.usable(), reason="needs g++ on x86-64 Linux")
