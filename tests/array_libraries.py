@@ -94,6 +94,12 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __repr__(self):
         return f"strict {self._inner!r}"
 
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, **_):
+        return self._inner
+
     def get(self):
         return self._inner.copy()
 
@@ -141,7 +147,7 @@ class _Module(types.ModuleType):
         return value if isinstance(value, type) or not callable(value) else _guarded(value)
 
 
-def _asarray(a, *args, **kwargs):
+def _asarray(a, *args, blocking=False, **kwargs):
     return _outside(np.array(a._inner if isinstance(a, StrictArray) else a, *args, **kwargs))
 
 
@@ -158,10 +164,31 @@ strict_cupy = _Module("cupy", np)
 strict_cupy.ndarray = StrictArray
 strict_cupy.asarray = strict_cupy.array = _asarray
 strict_cupy.is_available = lambda: True
-strict_cupy.cuda = types.SimpleNamespace(Device=Device)
+
+
+def _from_dlpack(source):
+    assert source.__dlpack_device__()[0] == 2, "CuPy takes what is on a GPU"
+    return StrictArray(source.__dlpack__())
+
+
+class Stream:
+    """A stream on which everything is done at once."""
+
+    done = True
+
+    def record(self):
+        return self
+
+
+strict_cupy.from_dlpack = _from_dlpack
+strict_cupy.cuda = types.SimpleNamespace(
+    Device=Device, get_current_stream=Stream, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1)
+)
 special = types.SimpleNamespace(
     erf=_guarded(np.vectorize(math.erf)), erfc=_guarded(np.vectorize(math.erfc)), erfinv=_guarded(np.vectorize(_erfinv))
 )
 scipy = types.ModuleType("cupyx.scipy")
 scipy.special = special
-MODULES = {"cupy": strict_cupy, "cupyx": types.ModuleType("cupyx"), "cupyx.scipy": scipy}
+cupyx = types.ModuleType("cupyx")
+cupyx.empty_pinned = np.empty
+MODULES = {"cupy": strict_cupy, "cupyx": cupyx, "cupyx.scipy": scipy}

@@ -206,7 +206,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     Raises RuntimeError for probabilities outside [0, 1].
     """
     probability = array_of(input) if p is None else p
-    if not np.all((probability >= np.zeros(())) & (probability <= np.ones(()))):
+    if not np.all((probability >= 0) & (probability <= 1)):
         raise RuntimeError("bernoulli: probabilities must be between 0 and 1")
     array = array_of(input)
     draws = backend.array_module(array).asarray(draw_uniform(array.shape, backend.float64, generator))
