@@ -8,5 +8,10 @@ kernels = ["nnscratch.kernels"] + [f"nnscratch.kernels.{name}" for name in find_
 setup(
     packages=library + kernels,
     package_dir={"nnscratch": "nnscratch", "nnscratch.kernels": "kernels"},
-    package_data={"nnscratch": ["py.typed"], "nnscratch.data": ["embedded/*"], "nnscratch.metrics": ["weights/*"]},
+    package_data={
+        "nnscratch": ["py.typed"],
+        "nnscratch.data": ["embedded/*"],
+        "nnscratch.kernels.cuda": ["*.cuh"],
+        "nnscratch.metrics": ["weights/*"],
+    },
 )

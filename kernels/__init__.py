@@ -17,7 +17,7 @@ from math import prod
 from typing import Any
 
 from .arrays import Array
-from .dispatch import COMPILED, available, is_compiled, pick, use
+from .dispatch import COMPILED, available, is_compiled, on_gpu, pick, use
 from .epilogue import finish, pool_2x2, unpool_2x2
 from .precision import precision
 from .spec import ConvSpec, PoolSpec, normalise_padding
@@ -79,7 +79,7 @@ def conv_input(g: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec,
 def _finished(run: Callable, a: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float) -> Array:
     if bias is None and slope == 1:
         return run(a, w, spec=spec)
-    if run.__module__ == COMPILED:
+    if run.__module__ in COMPILED:
         return run(a, w, bias, spec=spec, slope=slope)
     return finish(run(a, w, spec=spec), bias, slope)
 
@@ -87,7 +87,7 @@ def _finished(run: Callable, a: Array, w: Array, bias: Array | None, spec: ConvS
 def conv_pool(x: Array, w: Array, bias: Array | None = None, *, spec: ConvSpec, slope: float = 1.0) -> tuple[Array, Array]:
     """(2x2 max-pool of conv(x, w, bias, slope), which of the four it was): (N, O, OH // 2, OW // 2), float and uint8."""
     run = pick("conv", x, spec)
-    if run.__module__ != COMPILED:
+    if run.__module__ not in COMPILED:
         return pool_2x2(conv(x, w, bias, spec=spec, slope=slope))
     _expect("conv_pool", "x", x, spec.input_shape(len(x)))
     _expect("conv_pool", "w", w, spec.weight_shape)
@@ -100,7 +100,7 @@ def unpool(
     """(gradient (N, O, *output) of what `conv_pool` pooled: g act'(y) at the maxima, 0 elsewhere; with `bias` the bias's)."""
     _expect("unpool", "g", g, argmax.shape)
     _expect("unpool", "y", y, argmax.shape)
-    if pick("conv", g, spec).__module__ != COMPILED:
+    if pick("conv", g, spec).__module__ not in COMPILED:
         return unpool_2x2(g, y, argmax, spec, slope, bias)
     return pick("unpool", g, spec)(g, y, argmax, spec=spec, slope=slope, bias=bias)
 
@@ -124,9 +124,16 @@ def gather(x: Array, indices: Array, *, spec: PoolSpec) -> Array:
     return pick("gather", x, spec)(x, indices, spec=spec)
 
 
-def scatter(g: Array, indices: Array, *, spec: PoolSpec) -> Array:
-    """Zeros (N, C, *input) with g added at flat spatial `indices`, as often as they occur: gather's adjoint."""
+def scatter(g: Array, indices: Array, *, spec: PoolSpec, windows: bool = False) -> Array:
+    """Zeros (N, C, *input) with g added at flat spatial `indices`, as often as they occur: gather's adjoint.
+
+    `windows` says that each index lies in the window of its place, as max_pool's do, so that the sum may be one over windows.
+    """
     _expect("scatter", "g", g, indices.shape)
+    if windows:
+        _expect("scatter", "g", g, (*g.shape[:2], *spec.output))
+        if on_gpu(g):
+            return pick("scatter_windows", g, spec)(g, indices, spec=spec)
     return pick("scatter", g, spec)(g, indices, spec=spec)
 
 

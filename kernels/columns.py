@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy import ndarray
+
 from .arrays import Array
 from .compiled import compiled
 
@@ -59,4 +61,8 @@ def combine(
 
 
 def _cpu(*matrices: Array) -> Any:
-    return compiled("columns", *matrices) if all(x.flags.carray for x in matrices) else None
+    module = compiled("columns", *matrices)
+    if module is None:
+        return None
+    fits = all(x.flags.carray for x in matrices) if type(matrices[0]) is ndarray else module.takes(*matrices)
+    return module if fits else None

@@ -4,6 +4,7 @@ An implementation is a module with some or all of the functions of this package 
 """
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -22,10 +23,11 @@ from .spec import ConvSpec, PoolSpec
 # function, is taken. Modules are imported when first needed, so a missing optional package costs only its own.
 IMPLEMENTATIONS: dict[str, Callable[[str, Array, ConvSpec | PoolSpec], bool]] = {
     "cpu": lambda function, array, spec: _worth_compiling(array, spec),
+    "cuda": lambda function, array, spec: on_gpu(array),
     "im2col": lambda function, array, spec: True,
     "reference": lambda function, array, spec: False,
 }
-COMPILED = f"{__package__}.cpu"
+COMPILED = f"{__package__}.cpu", f"{__package__}.cuda"  # which take on what follows a convolution
 
 
 def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
@@ -35,6 +37,15 @@ def _worth_compiling(array: Array, spec: ConvSpec | PoolSpec) -> bool:
     if isinstance(spec, ConvSpec):
         return len(array) * prod(spec.output) * prod(spec.weight_shape) >= 1 << 17
     return array.size >= 1 << 16
+
+
+def on_gpu(array: Array) -> bool:
+    """Whether the CUDA kernels take arrays such as this one: CuPy's, on a GPU with a compiler for it."""
+    cupy = sys.modules.get("cupy")  # an array of its type has imported it
+    if type(array) is ndarray or cupy is None or not isinstance(array, cupy.ndarray):
+        return False
+    cuda = module("cuda")
+    return cuda is not None and cuda.usable()
 
 
 ALGORITHMS = ("direct", "winograd4", "winograd2")  # of compiled convolutions
@@ -80,7 +91,8 @@ class use:
 
 def available() -> list[str]:
     """Names of the implementations whose packages are installed."""
-    return [name for name in IMPLEMENTATIONS if module(name) is not None]
+    modules = {name: module(name) for name in IMPLEMENTATIONS}
+    return [name for name, m in modules.items() if m is not None and (name != "cuda" or m.usable())]
 
 
 @cache
@@ -104,6 +116,10 @@ def pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[...
         named = module(name)
         if named is None:
             raise ModuleNotFoundError(f"kernel implementation {name!r} needs a package that is not installed")
+        if name == "cuda" and not on_gpu(array):
+            raise RuntimeError(
+                f"kernel implementation 'cuda' takes CuPy arrays, with a GPU and NVRTC; got {type(array).__name__}"
+            )
         found = getattr(named, function, None)
         if found is not None:
             return found
@@ -117,4 +133,4 @@ def pick(function: str, array: Array, spec: ConvSpec | PoolSpec) -> Callable[...
 
 def is_compiled(function: str, array: Array, spec: ConvSpec | PoolSpec) -> bool:
     """Whether `function` would run on the compiled kernels, which also take on what follows a convolution."""
-    return pick(function, array, spec).__module__ == COMPILED
+    return pick(function, array, spec).__module__ in COMPILED

@@ -67,7 +67,7 @@ def backward(
 def _images(x: Array) -> Array | None:
     """x as contiguous (N, positions, C), if it is for the kernels."""
     positions = prod(x.shape[2:])
-    if positions < FEW or compiled("columns", x) is None:
+    if type(x) is not np.ndarray or positions < FEW or compiled("columns", x) is None:
         return None
     last = np.require(channels_last(x), requirements=["A", "W"])
     return last.reshape(len(x), positions, x.shape[1])

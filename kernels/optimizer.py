@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array
+from .compiled import compiled, gpu_part
 from .dispatch import chosen, module
 
 RULES = ("sgd", "adam", "rmsprop", "adagrad", "average")
@@ -39,9 +40,30 @@ class Run:
         return copy
 
 
-def prepare(p: Array, buffers: Sequence[Array]) -> Run | None:
+class DeviceRun:
+    """A parameter and its state buffers on a GPU: dense and in one order. `kept` is what stays there from step to step."""
+
+    __slots__ = ("buffers", "dtype", "kept", "p")
+
+    def __init__(self, p: Array, buffers: Sequence[Array]) -> None:
+        self.p, self.buffers, self.dtype = p, tuple(buffers), p.dtype
+        self.kept: dict[Any, Any] = {}
+
+    def row(self, g: Array) -> tuple[Array, ...]:
+        """The arrays that the kernel takes; the gradient is copied where it is of another type or order."""
+        if type(g) is not type(self.p) or g.dtype != self.dtype or not _alike(g, self.p):
+            copy = np.empty_like(self.p)
+            copy[...] = g
+            g = copy
+        return self.p, g, *self.buffers
+
+
+def prepare(p: Array, buffers: Sequence[Array]) -> Run | DeviceRun | None:
     """What `step` takes for a parameter, or None where it has to be left to NumPy."""
     arrays = (p, *buffers)
+    if type(p) is not np.ndarray:
+        fits = all(type(a) is type(p) and a.dtype == p.dtype and _alike(a, p) and _dense(a) for a in arrays)
+        return DeviceRun(p, buffers) if fits and p.size and compiled("optimizer", *arrays) is not None else None
     if not all(_takes(a) and a.flags.writeable and a.dtype == p.dtype and _alike(a, p) for a in arrays):
         return None
     return Run(p, buffers)
@@ -49,16 +71,19 @@ def prepare(p: Array, buffers: Sequence[Array]) -> Run | None:
 
 def apart(arrays: Sequence[np.ndarray]) -> bool:
     """Whether no two arrays share memory, so that the order in which they are changed does not matter."""
-    spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays if a.size)
+    starts = [(a.ctypes.data if type(a) is np.ndarray else a.data.ptr, a.nbytes) for a in arrays if a.size]
+    spans = sorted((start, start + size) for start, size in starts)
     return all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
-def step(rule: str, runs: Sequence[Run], gradients: Sequence[Array], numbers: Sequence[tuple[Any, ...]]) -> bool:
+def step(rule: str, runs: Sequence[Any], gradients: Sequence[Array], numbers: Sequence[tuple[Any, ...]]) -> bool:
     """Change all parameters and their buffers by a rule, in place; False, and nothing is changed, where that is NumPy's to do.
 
     `numbers` are (1 - decoupled decay, the gradient's sign, weight decay, the rule's coefficients) of each parameter.
     """
-    if not _worth([run.p for run in runs]):
+    if runs and isinstance(runs[0], DeviceRun):
+        return _step_on_gpu(rule, runs, gradients, numbers)
+    if not all(type(run) is Run for run in runs) or not _worth([run.p for run in runs]):
         return False
     from .cpu import optimizer
 
@@ -68,6 +93,17 @@ def step(rule: str, runs: Sequence[Run], gradients: Sequence[Array], numbers: Se
         if mine:
             rows = [(*runs[i].before, id(held[i]), *runs[i].behind) for i in mine]
             optimizer.step(rule, rows, [numbers[i] for i in mine], dtype)
+    return True
+
+
+def _step_on_gpu(rule: str, runs: Sequence[Any], gradients: Sequence[Array], numbers: Sequence[tuple[Any, ...]]) -> bool:
+    gpu = gpu_part("optimizer", runs[0].p)
+    if gpu is None or rule not in gpu.RULES or not all(isinstance(run, DeviceRun) for run in runs):
+        return False
+    for dtype in TYPES:
+        mine = [i for i, run in enumerate(runs) if run.dtype == dtype]
+        if mine:
+            gpu.step(rule, [runs[i].row(gradients[i]) for i in mine], [numbers[i] for i in mine], runs[mine[0]].kept)
     return True
 
 

@@ -13,7 +13,8 @@ from .compiled import compiled, memory_order
 
 def takes(x: Array) -> bool:
     """Whether `forward` of x will not be None."""
-    return compiled("elementwise", x) is not None and x.flags.behaved and memory_order(x) is not None
+    module = compiled("elementwise", x)
+    return module is not None and (type(x) is not np.ndarray or x.flags.behaved) and memory_order(x) is not None
 
 
 def forward(name: str, x: Array, **parameters: float) -> Array | None:
@@ -40,4 +41,4 @@ def arithmetic(name: str, a: Array, b: Array | float) -> Array | None:
 def masked(x: Array, keep: Array, scale: float) -> Array | None:
     """scale x where the boolean array `keep` of its shape holds, else 0."""
     cpu = compiled("elementwise", x) if keep.shape == x.shape else None
-    return None if cpu is None else cpu.masked(x, keep, scale)
+    return None if cpu is None or type(keep) is not type(x) else cpu.masked(x, keep, scale)

@@ -12,32 +12,53 @@ from math import ceil
 import numpy as np
 
 from . import philox
-from .compiled import part
+from .arrays import Array, array_module
+from .compiled import compiled, gpu_part, memory_order, part
 
 Key = tuple[int, int]
 CHUNK = 512  # groups that NumPy passes over again and again
 
 
-def uniform(size: int, dtype: np.dtype, key: Key) -> np.ndarray:
-    """On [0, 1): multiples of 2^-24 in float32, of 2^-53 in float64."""
-    return _draw("uniform", size, dtype, key)
+def uniform(size: int, dtype: np.dtype, key: Key, beside: Array = None) -> Array:
+    """On [0, 1): multiples of 2^-24 in float32, of 2^-53 in float64. On the device of `beside`, if kernels can draw there."""
+    return _draw("uniform", size, dtype, key, beside)
 
 
-def normal(size: int, dtype: np.dtype, key: Key) -> np.ndarray:
-    """Standard normal; at most 6.8 in absolute value in float32, 9.4 in float64."""
-    return _draw("normal", size, dtype, key)
+def normal(size: int, dtype: np.dtype, key: Key, beside: Array = None) -> Array:
+    """Standard normal; at most 6.8 in absolute value in float32, 9.4 in float64. On a device as `uniform`."""
+    return _draw("normal", size, dtype, key, beside)
 
 
-def keep(size: int, p: float, key: Key) -> np.ndarray:
-    """True with probability 1 - p, which is rounded to a multiple of 2^-24: where `uniform` in float32 is at least p."""
-    threshold, cpu = ceil(p * 2**24), part("random")
+def keep(size: int, p: float, key: Key, beside: Array = None) -> Array:
+    """True with probability 1 - p, which is rounded to a multiple of 2^-24: where `uniform` in float32 is at least p.
+
+    On a device as `uniform`.
+    """
+    threshold, cpu, gpu = ceil(p * 2**24), part("random"), gpu_part("random", beside)
+    if gpu is not None:
+        return gpu.keep(size, threshold, key, array_module(beside))
     if cpu is not None:
         return cpu.keep(size, threshold, key)
     return _by_chunks(lambda words: [(w >> 8) >= threshold for w in words], size, np.dtype(np.bool_), 4, key)
 
 
-def _draw(kind: str, size: int, dtype: np.dtype, key: Key) -> np.ndarray:
-    cpu = part("random")
+def dropout(x: Array, like: Array, p: float, scale: float, key: Key) -> Array | None:
+    """scale x where `keep` holds at the elements' places in `like`'s memory, else 0; None but on a device with kernels."""
+    gpu, order = compiled("random", x, like) if type(x) is not np.ndarray else None, memory_order(like)
+    if gpu is None or order is None:
+        return None
+    return gpu.dropout(gpu.ordered(x, like, order), scale, ceil(p * 2**24), key)
+
+
+def drops(x: Array) -> bool:
+    """Whether `dropout` has a kernel for x."""
+    return type(x) is not np.ndarray and compiled("random", x) is not None and memory_order(x) is not None
+
+
+def _draw(kind: str, size: int, dtype: np.dtype, key: Key, beside: Array) -> Array:
+    cpu, gpu = part("random"), gpu_part("random", beside)
+    if gpu is not None:
+        return gpu.draw(kind, size, dtype, key, array_module(beside))
     if cpu is not None:
         return cpu.draw(kind, size, dtype, key)
     on = philox.OnArrays(dtype)

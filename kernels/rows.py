@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array
-from .compiled import compiled, part_in_use
+from .arrays import Array, array_module
+from .compiled import compiled, gpu_part, part_in_use
 
 
 def softmax(x: Array, axis: int, logarithm: bool = False) -> Array | None:
@@ -25,7 +25,7 @@ def softmax_vjp(g: Array, y: Array, axis: int, logarithm: bool = False) -> Array
     cpu = _cpu(last, g)
     if cpu is None:
         return None
-    given = np.require(np.moveaxis(g, axis, -1), requirements=["C", "A", "W"])
+    given = _contiguous(np.moveaxis(g, axis, -1))
     return np.moveaxis(cpu.softmax_vjp(_matrix(given), _matrix(last), int(logarithm)).reshape(last.shape), -1, axis)
 
 
@@ -34,7 +34,7 @@ def nll(x: Array, target: Array) -> tuple[Array, Any] | None:
     cpu = _cpu(x)
     if cpu is None:
         return None
-    target = np.require(target, np.int64, requirements=["C", "A", "W"])
+    target = _contiguous(target, np.int64)
     values, residuals = cpu.nll(x, target)
     return values, (target, *residuals)
 
@@ -42,13 +42,14 @@ def nll(x: Array, target: Array) -> tuple[Array, Any] | None:
 def nll_vjp(g: Array, x: Array, residuals: Any) -> Array:
     """g (softmax(x) - one_hot(target)) for g (rows,)."""
     target, *rest = residuals
-    return part_in_use("rows").nll_vjp(g, x, target, rest)
+    module = part_in_use("rows") if type(x) is np.ndarray else gpu_part("rows", x)
+    return module.nll_vjp(g, x, target, rest)  # type: ignore[union-attr]
 
 
 def layer_norm(x: Array, w: Array | None, b: Array | None, eps: float) -> tuple[Array, Any] | None:
     """w (x - m) / sqrt(v + eps) + b of each row of a matrix; and m and the inverse root, for `layer_norm_vjp`."""
     cpu = _cpu(x)
-    if cpu is None:
+    if not hasattr(cpu, "layer_norm"):
         return None
     return cpu.layer_norm(x, _numbers(w, x, 1), _numbers(b, x, 0), eps)
 
@@ -56,7 +57,7 @@ def layer_norm(x: Array, w: Array | None, b: Array | None, eps: float) -> tuple[
 def layer_norm_vjp(g: Array, x: Array, w: Array | None, residuals: Any) -> tuple[Array, Array, Array] | None:
     """The cotangents of x, w and b."""
     cpu = _cpu(x, g)
-    if cpu is None:
+    if not hasattr(cpu, "layer_norm"):
         return None
     return cpu.layer_norm_vjp(g, x, _numbers(w, x, 1), residuals)
 
@@ -69,5 +70,15 @@ def _matrix(last: Array) -> Array:
     return last.reshape(-1, last.shape[-1])
 
 
+def _contiguous(x: Array, dtype: Any = None) -> Array:
+    if type(x) is np.ndarray:
+        return np.require(x, dtype, requirements=["C", "A", "W"])
+    return array_module(x).ascontiguousarray(x, dtype)
+
+
 def _cpu(x: Array, *others: Array) -> Any:
-    return compiled("rows", x, *others) if x.flags.carray else None
+    """The module that takes the matrix x, or what becomes one; None where NumPy is to do it."""
+    if type(x) is np.ndarray:
+        return compiled("rows", x, *others) if x.flags.carray else None
+    module = compiled("rows", x, *others)
+    return module if module is not None and module.takes(x) else None

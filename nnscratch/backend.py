@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections import deque
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,8 +94,17 @@ def device_of(array: Any) -> device:
     return _cpu if isinstance(array, np.ndarray) else device("cuda", array.device.id)
 
 
-def to_device(array: Any, device: str) -> Any:
-    """The array on `device` ('cpu', 'cuda', 'cuda:1'); itself when it is there already."""
+# Copies to a GPU that may not have been made yet: (event behind the copy, array that it reads).
+_in_flight: deque[tuple[Any, np.ndarray]] = deque()
+
+
+def to_device(array: Any, device: str, non_blocking: bool = False) -> Any:
+    """The array on `device` ('cpu', 'cuda', 'cuda:1'); itself when it is there already.
+
+    With `non_blocking` a copy to a GPU from page-locked memory need not have been made on return: what is computed there later
+    comes after it, and the array is kept alive for it, but must not be written to meanwhile.
+    Raises RuntimeError without CuPy or a GPU, ValueError for another device.
+    """
     name, _, index = str(device).partition(":")
     if name == "cpu":
         return array if isinstance(array, np.ndarray) else array.get()
@@ -107,7 +117,27 @@ def to_device(array: Any, device: str) -> Any:
     if not cupy.is_available():
         raise RuntimeError("device 'cuda' was asked for, but CuPy finds no usable GPU")
     with cupy.cuda.Device(int(index or 0)):
-        return cupy.asarray(array)
+        if not isinstance(array, np.ndarray):
+            return cupy.asarray(array)
+        moved = cupy.asarray(array, blocking=not non_blocking)
+        if non_blocking:
+            _in_flight.append((cupy.cuda.get_current_stream().record(), array))
+            while _in_flight and _in_flight[0][0].done:
+                _in_flight.popleft()
+        return moved
+
+
+def page_locked(array: np.ndarray) -> np.ndarray:
+    """A copy in memory that a GPU reads by itself, so that a copy to it can run in the background; without a GPU the array."""
+    from . import cuda
+
+    if not cuda.is_available():
+        return array
+    import cupyx
+
+    copy = cupyx.empty_pinned(array.shape, array.dtype)
+    copy[...] = array
+    return copy
 
 
 def get_default_dtype() -> np.dtype:

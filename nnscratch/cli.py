@@ -309,7 +309,7 @@ def _bench(args: argparse.Namespace) -> int:
 def _warmup(args: argparse.Namespace) -> int:
     from . import warmup
 
-    return warmup.run(quiet=args.quiet)
+    return warmup.run(quiet=args.quiet) if args.cuda is None else warmup.run_cuda(args.cuda, quiet=args.quiet)
 
 
 COMMANDS = {

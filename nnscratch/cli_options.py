@@ -105,6 +105,13 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
 
     warmup = command("warmup", "compile the CPU kernels ahead, for later runs")
     warmup.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    warmup.add_argument(
+        "--cuda",
+        nargs="?",
+        const="",
+        metavar="ARCHITECTURE",
+        help="the CUDA kernels instead, for this machine's GPU or for sm_90a, ...",
+    )
     return top
 
 

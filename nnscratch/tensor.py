@@ -255,10 +255,13 @@ class Tensor(Methods):
         *args: Any,
         dtype: Any = None,
         device: str | None = None,
-        non_blocking: bool = False,  # noqa: ARG002 - the copy is always waited for
+        non_blocking: bool = False,
         copy: bool = False,
     ) -> Tensor:
-        """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: converted (differentiably), or self if nothing changes."""
+        """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: converted (differentiably), or self if nothing changes.
+
+        With `non_blocking` a copy from page-locked memory to a GPU goes on in the background.
+        """
         for a in args:
             if isinstance(a, Tensor):
                 dtype, device = a.dtype, a.device
@@ -268,7 +271,7 @@ class Tensor(Methods):
                 dtype = a
         result = self
         if device is not None and device != self.device:
-            result = ops.to_device(result, device=device)
+            result = ops.to_device(result, device=device, non_blocking=non_blocking)
         if dtype is not None and np.dtype(dtype) != self.dtype:
             result = ops.astype(result, dtype=np.dtype(dtype))
         return ops.clone(result) if copy and result is self else result

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from . import float32, float64, kernels, nn, no_grad, optim, rand, randn, tensor
+from . import backend, float32, float64, kernels, nn, no_grad, optim, rand, randn, tensor
 from .nn import functional as F
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
@@ -140,6 +140,35 @@ def run(quiet: bool = False) -> int:
     if not quiet:
         print(_told(time.perf_counter() - start, *_outcome()))
     return 0
+
+
+def run_cuda(architecture: str = "", quiet: bool = False) -> int:
+    """Compile the CUDA kernels for an architecture such as "sm_90a", "" for this machine's GPU's. 0, or 1 with what is missing.
+
+    With an architecture no GPU is needed, only NVRTC.
+    """
+    from .kernels.cuda import loader, nvrtc
+
+    start = time.perf_counter()
+    try:
+        architecture = architecture or loader.architecture(_gpu())
+        found = [loader.cubin(family, architecture) for family in loader.FAMILIES]
+    except (nvrtc.CompilationError, RuntimeError, OSError) as fault:
+        print(f"nnscratch warmup: {fault}", file=sys.stderr)
+        return 1
+    if not quiet:
+        compiled, seconds = sum(new for _, new in found), time.perf_counter() - start
+        all_there = f"all {len(found)} families of CUDA kernels were there for {architecture}"
+        did = f"{compiled} families of CUDA kernels compiled for {architecture} in {seconds:.1f} s" if compiled else all_there
+        print(f"{did}; they are in {loader.folder()}")
+    return 0
+
+
+def _gpu() -> Any:
+    backend.to_device(np.zeros(1, np.float32), "cuda")  # whose errors say what is missing
+    import cupy
+
+    return cupy.cuda.Device()
 
 
 def _told(seconds: float, compiled: int, found: int, folders: list[Path]) -> str:

@@ -23,13 +23,36 @@ class Device:
         pass
 
 
+class Flags:
+    """The ones that CuPy's arrays have."""
+
+    def __init__(self, flags):
+        self.c_contiguous, self.f_contiguous, self.owndata = flags.c_contiguous, flags.f_contiguous, flags.owndata
+        self.forc, self.fnc = flags.forc, flags.fnc
+
+
+METHODS = {"reduce": ("add", "multiply"), "accumulate": ("add", "multiply"), "at": ("add", "maximum", "minimum"), "outer": None}
+
+
 class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     device = Device()
 
     def __init__(self, inner):
         self._inner = inner
 
+    @property
+    def data(self):
+        return types.SimpleNamespace(ptr=self._inner.ctypes.data)
+
+    @property
+    def flags(self):
+        return Flags(self._inner.flags)
+
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        if method != "__call__" and ufunc.__name__ not in (METHODS[method] or (ufunc.__name__,)):
+            raise NotImplementedError(f"CuPy has no {ufunc.__name__}.{method}")
+        if "where" in kwargs:
+            raise TypeError(f"CuPy's {ufunc.__name__} takes no `where`")
         return _guarded(getattr(ufunc, method))(*inputs, **kwargs)
 
     def __array_function__(self, function, _types, args, kwargs):
@@ -70,6 +93,12 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __repr__(self):
         return f"strict {self._inner!r}"
+
+    def __dlpack_device__(self):
+        return (2, 0)
+
+    def __dlpack__(self, **_):
+        return self._inner
 
     def get(self):
         return self._inner.copy()
@@ -118,16 +147,48 @@ class _Module(types.ModuleType):
         return value if isinstance(value, type) or not callable(value) else _guarded(value)
 
 
-def _asarray(a, *args, **kwargs):
+def _asarray(a, *args, blocking=False, **kwargs):
     return _outside(np.array(a._inner if isinstance(a, StrictArray) else a, *args, **kwargs))
+
+
+def _erfinv(y):
+    """By bisection: math has none."""
+    low, high = -7.0, 7.0
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if math.erf(middle) < y else (low, middle)
+    return (low + high) / 2
 
 
 strict_cupy = _Module("cupy", np)
 strict_cupy.ndarray = StrictArray
 strict_cupy.asarray = strict_cupy.array = _asarray
 strict_cupy.is_available = lambda: True
-strict_cupy.cuda = types.SimpleNamespace(Device=Device)
-special = types.SimpleNamespace(erf=_guarded(np.vectorize(math.erf)), erfc=_guarded(np.vectorize(math.erfc)))
+
+
+def _from_dlpack(source):
+    assert source.__dlpack_device__()[0] == 2, "CuPy takes what is on a GPU"
+    return StrictArray(source.__dlpack__())
+
+
+class Stream:
+    """A stream on which everything is done at once."""
+
+    done = True
+
+    def record(self):
+        return self
+
+
+strict_cupy.from_dlpack = _from_dlpack
+strict_cupy.cuda = types.SimpleNamespace(
+    Device=Device, get_current_stream=Stream, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1)
+)
+special = types.SimpleNamespace(
+    erf=_guarded(np.vectorize(math.erf)), erfc=_guarded(np.vectorize(math.erfc)), erfinv=_guarded(np.vectorize(_erfinv))
+)
 scipy = types.ModuleType("cupyx.scipy")
 scipy.special = special
-MODULES = {"cupy": strict_cupy, "cupyx": types.ModuleType("cupyx"), "cupyx.scipy": scipy}
+cupyx = types.ModuleType("cupyx")
+cupyx.empty_pinned = np.empty
+MODULES = {"cupy": strict_cupy, "cupyx": cupyx, "cupyx.scipy": scipy}

@@ -42,3 +42,30 @@ def xp(request, monkeypatch):
     except Exception as fault:
         pytest.skip(f"no usable GPU: {fault}")
     return cupy
+
+
+@pytest.fixture(params=["forward", "reverse", "shuffled"])
+def order(request):
+    """The order in which the threads and blocks of a CUDA kernel run on the CPU."""
+    return request.param
+
+
+@pytest.fixture
+def on_shim(monkeypatch):
+    """A function (order) that gives the stand-in for CuPy whose CUDA kernels run on the CPU, threads and blocks in that order."""
+    from cuda_shim import library
+    from nnscratch.kernels import cuda
+    from nnscratch.kernels.cuda import loader
+
+    if not library.usable():
+        pytest.skip("the CUDA kernels run on the CPU by g++ on x86-64")
+    for name, module in MODULES.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(cuda, "usable", lambda: True)
+
+    def use(order="forward"):
+        library.Function.launches.clear()
+        monkeypatch.setattr(loader, "function", lambda family, name: library.Function(family, name, order))
+        return strict_cupy
+
+    return use

@@ -34,6 +34,36 @@ def test_without_numba_there_is_nothing_to_do(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_cuda_kernels_for_an_architecture(monkeypatch, tmp_path, capsys):
+    from nnscratch.kernels.cuda import loader, nvrtc
+
+    monkeypatch.setenv("NNSCRATCH_CUDA_CACHE", str(tmp_path))
+    monkeypatch.setattr(nvrtc, "version", lambda: (13, 0))
+    monkeypatch.setattr(nvrtc, "compile", lambda source, name, options: (name.encode(), ""))
+    families = len(loader.FAMILIES)
+    assert main(["warmup", "--cuda", "sm_90a"]) == 0
+    told = capsys.readouterr().out
+    assert re.fullmatch(rf"{families} families of CUDA kernels compiled for sm_90a in [\d.]+ s; they are in {tmp_path}\n", told)
+    assert main(["warmup", "--cuda", "sm_90a"]) == 0
+    assert f"all {families} families of CUDA kernels were there for sm_90a" in capsys.readouterr().out
+    assert len(list(tmp_path.iterdir())) == families
+
+
+def test_cuda_kernels_without_a_gpu_or_a_compiler(monkeypatch, capsys):
+    from nnscratch.kernels.cuda import nvrtc
+
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert main(["warmup", "--cuda"]) == 1
+    assert "device 'cuda' needs CuPy" in capsys.readouterr().err
+
+    def missing():
+        raise nvrtc.CompilationError("the CUDA kernels need NVRTC: install it")
+
+    monkeypatch.setattr(nvrtc, "version", missing)
+    assert main(["warmup", "--cuda", "sm_80", "--quiet"]) == 1
+    assert capsys.readouterr().err == "nnscratch warmup: the CUDA kernels need NVRTC: install it\n"
+
+
 @pytest.mark.slow
 def test_the_second_time_everything_is_there(tmp_path):
     pytest.importorskip("numba")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import backend
 from .dataset import gather, stack
 from .prefetch import Prefetcher
 from .randomness import as_numpy_generator, keyed_generator, using_generator
@@ -31,6 +32,19 @@ def to_tensors(batch: Any) -> Any:
     return batch if isinstance(batch, list) else as_tensor(batch)
 
 
+def _page_locked(batch: Any) -> Any:
+    """The tensors of a batch that are on the CPU in page-locked memory."""
+    from ..tensor import Tensor
+
+    if isinstance(batch, dict):
+        return {key: _page_locked(part) for key, part in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(_page_locked(part) for part in batch)
+    if isinstance(batch, Tensor) and isinstance(batch.data, np.ndarray):
+        return Tensor(backend.page_locked(batch.data))
+    return batch
+
+
 class DataLoader:
     """Batches of `dataset`: one pass over the loader is one epoch.
 
@@ -38,7 +52,8 @@ class DataLoader:
     (iterable of index lists) give the order instead. Without `collate_fn` a batch is gathered by
     `dataset.batch(indices)` in one step and its arrays become tensors; with it, a batch is `collate_fn([dataset[i]
     for i in indices])`. `prefetch`: how many batches a background thread may compute ahead. From torch's loader,
-    `num_workers=n` means `prefetch=2 * n` (always one thread), and `pin_memory` does nothing.
+    `num_workers=n` means `prefetch=2 * n` (always one thread), and `pin_memory` puts the arrays of a batch
+    into page-locked memory where there is a GPU, from which `to("cuda", non_blocking=True)` copies in the background.
 
     All randomness is keyed by (seed, epoch, batch). The seed is `seed`, or drawn once from `generator` (the default one
     when neither is given). `state_dict()` may be taken at any time, also within an epoch: a loader that loads it
@@ -61,7 +76,7 @@ class DataLoader:
         seed: int | None = None,
         prefetch: int | None = None,
         num_workers: int = 0,
-        pin_memory: bool = False,  # noqa: ARG002
+        pin_memory: bool = False,
     ):
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             raise TypeError(f"dataset: expected an object with a length and [], got {type(dataset).__name__}")
@@ -81,7 +96,7 @@ class DataLoader:
         self.dataset, self.sampler, self.batch_sampler = dataset, sampler, batch_sampler
         self.collate_fn, self.prefetch = collate_fn, prefetch
         self.batch_size = getattr(batch_sampler, "batch_size", None)
-        self.drop_last = drop_last
+        self.drop_last, self.pin_memory = drop_last, bool(pin_memory)
         if seed is None or generator is not None:
             seed = int(as_numpy_generator(generator, seed).integers(2**63))
         elif isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -126,8 +141,10 @@ class DataLoader:
 
     def _collate(self, indices: Any) -> Any:
         if self.collate_fn is not None:
-            return self.collate_fn([self.dataset[i] for i in indices])
-        return to_tensors(gather(self.dataset, indices))
+            batch = self.collate_fn([self.dataset[i] for i in indices])
+        else:
+            batch = to_tensors(gather(self.dataset, indices))
+        return _page_locked(batch) if self.pin_memory else batch
 
     def state_dict(self) -> dict[str, Any]:
         """Seed, epoch and position, and what they are only valid for; JSON-serialisable."""

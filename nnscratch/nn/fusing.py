@@ -1,6 +1,7 @@
 """Runs of layers in a Sequential that one op computes faster.
 
-A convolution, then ReLU or LeakyReLU, then MaxPool2d(2); a dense layer, or batch norm in training, then ReLU or LeakyReLU.
+A convolution, then ReLU or LeakyReLU, then MaxPool2d(2); a dense layer, or batch norm in training, then ReLU or LeakyReLU; on a
+GPU a convolution before batch norm in training.
 
 The result is the layers' own up to rounding, and so are its derivatives of any order. Layers with hooks, layers that are not
 exactly of these classes, small inputs, and everything while single ops are watched (anomaly mode, checkpoints, gradient checks)
@@ -16,6 +17,7 @@ from .. import kernels
 from ..autograd.modes import observers
 from ..kernels import ConvSpec, products
 from ..kernels.compiled import compiled
+from ..kernels.moments import Moments
 from ..ops.conv_block import conv_block, conv_transpose_block
 from ..ops.linalg import linear_act
 from ..tensor import Tensor
@@ -36,6 +38,8 @@ def fuse(modules: Sequence[Module], x: Any) -> tuple[Any, int]:
 
 
 def _conv(conv: Conv2d, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    if following and kernels.on_gpu(x.data) and _normalises(following[0]):
+        return _conv_norm(conv, following, x)
     slope, taken = _activation(following)
     pool = slope in (0.0, 1.0) and len(following) > taken and _pools_by_two(following[taken])
     taken += pool
@@ -48,7 +52,24 @@ def _conv(conv: Conv2d, following: Sequence[Module], x: Tensor) -> tuple[Any, in
     return conv_block(x, conv.weight, conv.bias, spec=spec, slope=slope, pool=pool), 1 + taken
 
 
+def _conv_norm(conv: Conv2d | ConvTranspose2d, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    """On a GPU: the convolution's kernel finds the mean and variance for the batch norm behind it."""
+    norm: Any = following[0]
+    slope, taken = _activation(following[1:])
+    with Moments() as moments:
+        y = conv(x)
+    if y.ndim not in norm.ranks:
+        return y, 1
+    return norm.activated(y, slope, moments.of(y.data)), 2 + taken
+
+
+def _normalises(module: Module) -> bool:
+    return type(module) is BatchNorm2d and module.training and _plain(module)
+
+
 def _conv_transpose(conv: ConvTranspose2d, following: Sequence[Module], x: Tensor) -> tuple[Any, int]:
+    if following and kernels.on_gpu(x.data) and _normalises(following[0]):
+        return _conv_norm(conv, following, x)
     slope, taken = _activation(following)
     if not taken or not _fits(conv, x):
         return x, 0

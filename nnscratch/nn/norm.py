@@ -89,8 +89,8 @@ class _BatchNorm(_RunningNorm):
     def forward(self, input: Tensor) -> Tensor:
         return self.activated(input, 1.0)
 
-    def activated(self, input: Tensor, slope: float) -> Tensor:
-        """The normalised input z, or slope z where z is negative."""
+    def activated(self, input: Tensor, slope: float, moments: Any = None) -> Tensor:
+        """The normalised input z, or slope z where z is negative; `moments` are its mean and variance, where they are known."""
         self._check(input)
         momentum = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
@@ -103,7 +103,7 @@ class _BatchNorm(_RunningNorm):
         training = self.training or (mean is None and var is None)
         if self.training and not self.track_running_stats:
             mean = var = None
-        return batch_norm_block(input, mean, var, self.weight, self.bias, training, momentum, self.eps, slope)
+        return batch_norm_block(input, mean, var, self.weight, self.bias, training, momentum, self.eps, slope, moments)
 
 
 class BatchNorm1d(_BatchNorm):

@@ -250,16 +250,16 @@ defvjp(clone, lambda g, _y, _x, **_: g)
 
 
 @primitive
-def _move(x, *, device, back):  # noqa: ARG001
-    return backend.to_device(x, device)
+def _move(x, *, device, back, non_blocking):  # noqa: ARG001
+    return backend.to_device(x, device, non_blocking)
 
 
-defvjp(_move, lambda g, _y, _x, *, device, back: to_device(g, device=back))
+defvjp(_move, lambda g, _y, _x, *, device, back, non_blocking: to_device(g, device=back))
 
 
-def to_device(x: Any, *, device: str) -> Any:
-    """x on 'cpu', 'cuda' or 'cuda:<index>'; its cotangent travels back."""
-    return _move(x, device=device, back=backend.device_of(array_of(x)))
+def to_device(x: Any, *, device: str, non_blocking: bool = False) -> Any:
+    """x on 'cpu', 'cuda' or 'cuda:<index>'; its cotangent travels back. `non_blocking`: see `backend.to_device`."""
+    return _move(x, device=device, back=backend.device_of(array_of(x)), non_blocking=non_blocking)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -27,7 +27,7 @@ from .views import reshape
 __all__ = ["batch_norm"]
 
 
-def _batch_norm_definition(x, w, b, *, eps, slope=1.0):
+def _batch_norm_definition(x, w, b, *, eps, slope=1.0, moments=None):  # noqa: ARG001
     axes, across = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
     m = mean(x, axes, keepdim=True)
     centred = x - m
@@ -42,20 +42,20 @@ def _batch_norm_definition(x, w, b, *, eps, slope=1.0):
 
 
 @fused(_batch_norm_definition)
-def _batch_norm(x, w, b, *, eps, slope=1.0):
+def _batch_norm(x, w, b, *, eps, slope=1.0, moments=None):
     """y = act(w (x - m) / sqrt(v + eps) + b) per channel, and m and v, the mean and biased variance over all axes but the second.
 
-    act(z) = z where z > 0, else slope z; 0 <= slope <= 1.
+    act(z) = z where z > 0, else slope z; 0 <= slope <= 1. `moments`, where somebody has found them already, are m and v.
     """
     matrix = rows(x)
-    m, v = (moment.astype(x.dtype) for moment in _moments(matrix))
+    m, v = (moment.astype(x.dtype) for moment in moments or _moments(matrix))
     inverse = 1 / np.sqrt(v + x.dtype.type(eps))
     y = _affine(matrix, m, inverse if w is None else inverse * w, b, slope)
     return (unrows(y, x.shape), m, v), (m, inverse)
 
 
 @_batch_norm.backward
-def _(g, _y, residuals, needs, x, w, b, *, eps, slope=1.0):  # noqa: ARG001
+def _(g, _y, residuals, needs, x, w, b, *, eps, slope=1.0, moments=None):  # noqa: ARG001
     # With xhat = (x - m) / sqrt(v + eps), n values per channel and cotangents g, gm, gv of the three outputs:
     # gx = w / sqrt(v + eps) (g - sum(g) / n - xhat sum(g xhat) / n) + gm / n + 2 gv (x - m) / n
     # An activation is first taken back through: its input's sign comes of x again.
@@ -191,8 +191,12 @@ def batch_norm_block(
     momentum: float,
     eps: float,
     slope: float,
+    moments: Any = None,
 ) -> Any:
-    """`batch_norm`, and then y where y > 0, else slope y (0: relu, 1: nothing); in training as one op."""
+    """`batch_norm`, and then y where y > 0, else slope y (0: relu, 1: nothing); in training as one op.
+
+    `moments` are arrays, the mean and biased variance of the input's channels, where they are known.
+    """
     if input.ndim < 2:
         raise ValueError(f"batch_norm: input must have at least 2 axes (N, C, ...), got shape {tuple(input.shape)}")
     check_affine("batch_norm", input, weight, bias, (input.shape[1],))
@@ -217,7 +221,7 @@ def batch_norm_block(
             raise ValueError(f"batch_norm: training needs more than one value per channel, got input shape {tuple(input.shape)}")
         if n == 0:
             return clone(input)  # nothing to normalise, and no statistics to learn from
-        y, m, v = _batch_norm(x, w, b, eps=eps, slope=slope)
+        y, m, v = _batch_norm(x, w, b, eps=eps, slope=slope, moments=None if half else moments)
         if running_mean is not None:
             move_towards(running_mean, m, momentum)
         if running_var is not None:

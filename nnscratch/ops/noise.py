@@ -15,6 +15,7 @@ from .. import backend
 from ..autograd import fused
 from ..backend import Generator, generator_or_default
 from ..kernels import pointwise
+from ..kernels import random as kernels
 from ..kernels.select import select
 from ..tensor import Tensor, array_of
 from .activation import SELU_ALPHA, SELU_SCALE, leaky_relu, softmax
@@ -23,7 +24,7 @@ from .compare import gt, where
 from .creation import made
 from .dims import axis_of
 from .promote import as_float
-from .random import draw_kept, draw_uniform
+from .random import MANY, draw_kept, draw_uniform, kept_by
 
 __all__ = [
     "alpha_dropout", "bernoulli", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout", "gumbel_softmax",
@@ -57,6 +58,17 @@ def _(g, _y, _residuals, _needs, _x, *, keep, scale):
     return (_mask(g, keep, scale),)
 
 
+@fused(lambda x, *, p, scale, key: where(kept_by(x, p, key), mul(x, scale), 0))
+def _dropped(x, *, p, scale, key):
+    """scale x where the mask of this key holds, which is drawn again whenever it is needed and never in memory."""
+    return kernels.dropout(x, x, p, scale, key), None
+
+
+@_dropped.backward
+def _(g, _y, _residuals, _needs, x, *, p, scale, key):
+    return (kernels.dropout(g, x, p, scale, key),)
+
+
 def _check_probability(name: str, p: float) -> None:
     if not 0 <= p <= 1:
         raise ValueError(f"{name}: the probability p must be between 0 and 1, got {p}")
@@ -74,8 +86,10 @@ def _dropout(name: str, x: Any, shape: Any, p: float, training: bool, generator:
     _check_probability(name, p)
     if not training or p == 0:
         return x
-    keep = _kept(x, shape, p, generator)
-    return _masked(x, keep=keep, scale=1 / (1 - p) if p < 1 else 0.0)
+    scale = 1 / (1 - p) if p < 1 else 0.0
+    if tuple(shape) == tuple(x.shape) and array_of(x).size >= MANY and kernels.drops(array_of(x)):
+        return _dropped(x, p=p, scale=scale, key=generator_or_default(generator).key())
+    return _masked(x, keep=_kept(x, shape, p, generator), scale=scale)
 
 
 def dropout(
@@ -192,7 +206,7 @@ def bernoulli(input: Any, p: float | None = None, *, generator: Generator | None
     Raises RuntimeError for probabilities outside [0, 1].
     """
     probability = array_of(input) if p is None else p
-    if not np.all((probability >= np.zeros(())) & (probability <= np.ones(()))):
+    if not np.all((probability >= 0) & (probability <= 1)):
         raise RuntimeError("bernoulli: probabilities must be between 0 and 1")
     array = array_of(input)
     draws = backend.array_module(array).asarray(draw_uniform(array.shape, backend.float64, generator))

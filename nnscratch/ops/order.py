@@ -49,9 +49,21 @@ def _argsort(x, *, axis, descending):
 @nondifferentiable
 def _running(x, *, axis, ufunc):
     """The index of the running extreme; of equal ones, the last."""
-    best = ufunc.accumulate(x, axis=axis)
+    best = _accumulate(ufunc, x, axis)
     at = backend.array_module(x).arange(x.shape[axis]).reshape([-1 if i == axis else 1 for i in range(x.ndim)])
-    return np.maximum.accumulate(np.where((x == best) | (x != x), at, 0), axis=axis)
+    return _accumulate(np.maximum, np.where((x == best) | (x != x), at, 0), axis)
+
+
+def _accumulate(ufunc: Any, x: Any, axis: int) -> Any:
+    """ufunc.accumulate; CuPy has none for extremes, of which log2(n) passes make one (Hillis & Steele 1986)."""
+    if isinstance(x, np.ndarray):
+        return ufunc.accumulate(x, axis=axis)
+    y, distance = x, 1
+    while distance < x.shape[axis]:
+        head, front, back = ((slice(None),) * axis + (s,) for s in (slice(distance), slice(-distance), slice(distance, None)))
+        y = backend.array_module(x).concatenate([y[head], ufunc(y[front], y[back])], axis=axis)
+        distance *= 2
+    return y
 
 
 def _index_of(op: Any, name: str, x: Any, dim: int | None, keepdim: bool) -> Any:

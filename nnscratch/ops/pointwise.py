@@ -31,7 +31,7 @@ def pointwise(forward: Callable) -> Callable:
 
     @wraps(forward)
     def faster(x, **parameters):
-        if type(x) is np.ndarray and x.size >= compiled.LARGE:
+        if type(x) is not np.ndarray or x.size >= compiled.LARGE:
             y = kernels.forward(name, x, **parameters)
             if y is not None:
                 return y
@@ -46,7 +46,7 @@ def pointwise_vjp(name: str, vjp: Callable) -> Callable:
 
     @wraps(vjp)
     def faster(g, y, x, **parameters):
-        if type(g) is np.ndarray and g.size >= compiled.LARGE:
+        if type(g) is not np.ndarray or g.size >= compiled.LARGE:
             gx = kernels.backward(name, g, y if reads_output else x, **parameters)
             if gx is not None:
                 return gx

@@ -40,14 +40,14 @@ def take_plane(x, indices, *, spec):
 
 
 @primitive
-def put_plane(g, indices, *, spec):
-    """Zeros (N, C, *spec.input) with g added at flat spatial indices (N, C, *any)."""
-    return kernels.scatter(g, indices, spec=spec)
+def put_plane(g, indices, *, spec, windows=False):
+    """Zeros (N, C, *spec.input) with g added at flat spatial indices (N, C, *any); `windows`: each in the window of its place."""
+    return kernels.scatter(g, indices, spec=spec, windows=windows)
 
 
-defvjp(_max_pool, lambda g, y, _x, *, spec: put_plane(g[0], y[1], spec=spec))
+defvjp(_max_pool, lambda g, y, _x, *, spec: put_plane(g[0], y[1], spec=spec, windows=True))
 defvjp(take_plane, lambda g, _y, _x, indices, *, spec: put_plane(g, indices, spec=spec), None)
-defvjp(put_plane, lambda h, _y, _g, indices, *, spec: take_plane(h, indices, spec=spec), None)
+defvjp(put_plane, lambda h, _y, _g, indices, *, spec, windows=False: take_plane(h, indices, spec=spec), None)
 
 
 @primitive

@@ -1,9 +1,9 @@
 """Tensors of random numbers.
 
 All draw from `generator` (nnscratch.Generator), or from the default one, which `manual_seed` restarts. Numbers are drawn on the
-CPU and moved, so that a seed gives the same ones on every device; float32 is drawn as float32. Few numbers come from NumPy's
-Philox 4x64 one after another; many are functions of a key drawn from it and of their places (Philox 4x32-10), the same for any
-number of threads, with Numba and without.
+CPU, or by a GPU's kernels from the same key, so that a seed gives the same ones on every device; float32 is drawn as float32. Few
+numbers come from NumPy's Philox 4x64 one after another; many are functions of a key drawn from it and of their places (Philox
+4x32-10), the same for any number of threads, with Numba and without.
 """
 
 from __future__ import annotations
@@ -27,35 +27,44 @@ __all__ = ["normal", "rand", "rand_like", "randint", "randint_like", "randn", "r
 MANY = 1 << 15  # numbers from which on they are computed from a key that the generator gives, on all threads
 
 
-def draw_uniform(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
-    """Uniform on [0, 1) as an array."""
-    return _draw("random", kernels.uniform, shape, dtype, generator)
+def draw_uniform(shape: tuple[int, ...], dtype: Any, generator: Generator | None, device: str | None = None) -> Any:
+    """Uniform on [0, 1) as an array, which may be on the device already."""
+    return _draw("random", kernels.uniform, shape, dtype, generator, device)
 
 
-def draw_normal(shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
-    """Standard normal as an array."""
-    return _draw("standard_normal", kernels.normal, shape, dtype, generator)
+def draw_normal(shape: tuple[int, ...], dtype: Any, generator: Generator | None, device: str | None = None) -> Any:
+    """Standard normal as an array, which may be on the device already."""
+    return _draw("standard_normal", kernels.normal, shape, dtype, generator, device)
 
 
-def _draw(method: str, by_key: Callable, shape: tuple[int, ...], dtype: Any, generator: Generator | None) -> np.ndarray:
+def _draw(
+    method: str, by_key: Callable, shape: tuple[int, ...], dtype: Any, generator: Generator | None, device: str | None
+) -> Any:
     dtype = backend.get_default_dtype() if dtype is None else np.dtype(dtype)
     if dtype.kind != "f":
         raise RuntimeError(f"random numbers: expected a floating-point dtype, got {dtype}")
     own = dtype if dtype in (backend.float32, backend.float64) else backend.float32
     generator, size = generator_or_default(generator), prod(shape)
     if size >= MANY:
-        values = by_key(size, own, generator.key()).reshape(shape)
+        beside = None if device is None else backend.to_device(np.zeros(0, own), device)
+        values = by_key(size, own, generator.key(), beside).reshape(shape)
     else:
         values = np.asarray(getattr(generator.numpy, method)(shape, dtype=own))
     return values.astype(dtype, copy=False)
 
 
-def draw_kept(like: Any, p: float, generator: Generator | None) -> np.ndarray:
+def draw_kept(like: Any, p: float, generator: Generator | None) -> Any:
     """Booleans, True with probability 1 - p, of the shape of an array and, where they are many, in its memory order."""
     generator = generator_or_default(generator)
     if like.size < MANY:
         return draw_uniform(like.shape, backend.float32, generator) >= p
-    return in_memory_order_of(like, kernels.keep(like.size, p, generator.key()))
+    return kept_by(like, p, generator.key())
+
+
+def kept_by(like: Any, p: float, key: tuple[int, int]) -> Any:
+    """The mask of `draw_kept` that a key gives for many elements."""
+    array = array_of(like)
+    return in_memory_order_of(array, kernels.keep(array.size, p, key, array))
 
 
 def rand(
@@ -66,7 +75,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Uniform on [0, 1)."""
-    return made(draw_uniform(size_of("rand", size), dtype, generator), device, requires_grad)
+    return made(draw_uniform(size_of("rand", size), dtype, generator, device), device, requires_grad)
 
 
 def randn(
@@ -77,7 +86,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Standard normal."""
-    return made(draw_normal(size_of("randn", size), dtype, generator), device, requires_grad)
+    return made(draw_normal(size_of("randn", size), dtype, generator, device), device, requires_grad)
 
 
 def uniform(

@@ -287,7 +287,7 @@ def _part(phase: Phase) -> str:
 def _to(batch: Any, device: str) -> Any:
     """Every tensor of a batch on the device."""
     if isinstance(batch, Tensor):
-        return batch.to(device=device)
+        return batch.to(device=device, non_blocking=True)
     if isinstance(batch, dict):
         return {key: _to(part, device) for key, part in batch.items()}
     return tuple(_to(part, device) for part in batch) if isinstance(batch, tuple) else batch

@@ -105,7 +105,7 @@ class Session:
             train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
         self.model = models.build(config["task"], config["model"]).to(device=device)
         self.ema = None if options["ema"] is None else optim.EMA(self.task.averaged(self.model), options["ema"], warmup=True)
-        loader = self._loader(train)
+        loader = self._loader(train, pin_memory=not str(device).startswith("cpu"))
         optimizer = self.task.optimizer(self.model, options["lr"])
         if options["weight_decay"]:
             for one in optimizer.values() if isinstance(optimizer, dict) else [optimizer]:
@@ -132,7 +132,7 @@ class Session:
             progress=Progress(quiet),
         )
 
-    def _loader(self, train: Any) -> DataLoader:
+    def _loader(self, train: Any, pin_memory: bool) -> DataLoader:
         """Shuffled batches, or those of Poisson sampling where the training is private."""
         options = self.options
         size, seed, augment = options["batch_size"], options["seed"], options["augment"]
@@ -140,13 +140,13 @@ class Session:
         self._sampler: PoissonSampler | None = None
         dataset = _augmented(train) if augment else train
         if options["private_noise"] is None:
-            return DataLoader(dataset, size, shuffle=True, seed=seed, prefetch=2 if augment else 0)
+            return DataLoader(dataset, size, shuffle=True, seed=seed, prefetch=2 if augment else 0, pin_memory=pin_memory)
         losses = self._losses()
         if isinstance(losses, dict):
             raise ValueError(f"--private-noise is for systems with one loss; {self.task.name} has {' and '.join(losses)}")
         self._private = PrivateLoss(self.model, losses, options["private_clip"], options["private_noise"], size)
         self._sampler = PoissonSampler(len(train), size)
-        return DataLoader(dataset, batch_sampler=self._sampler, seed=seed)
+        return DataLoader(dataset, batch_sampler=self._sampler, seed=seed, pin_memory=pin_memory)
 
     def _losses(self) -> Any:
         """The task's loss or losses as the trainer calls them."""

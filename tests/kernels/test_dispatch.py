@@ -83,8 +83,13 @@ def test_the_choice_is_per_thread(spy):
 
 
 def test_unknown_name():
-    with pytest.raises(ValueError, match="unknown kernel implementation 'fast'; there are: auto, cpu, im2col, reference"):
+    with pytest.raises(ValueError, match="unknown kernel implementation 'fast'; there are: auto, cpu, cuda, im2col, reference"):
         kernels.use("fast")
+
+
+def test_cuda_kernels_refuse_numpy_arrays():
+    with kernels.use("cuda"), pytest.raises(RuntimeError, match="'cuda' takes CuPy arrays, with a GPU and NVRTC; got ndarray"):
+        conv()
 
 
 def test_an_implementation_whose_package_is_missing(monkeypatch):

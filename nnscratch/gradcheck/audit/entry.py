@@ -195,10 +195,11 @@ class Sample:
     def function(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The outputs for the inputs; every call begins with the same buffers and random numbers.
 
-        What is held constant takes the dtype of the inputs: a float32 call that is repeated in float64 is so throughout.
+        What is held constant takes the dtype and the device of the inputs: a float32 call that is repeated in float64 is so
+        throughout.
         """
         rest = iter(tensors)
-        constant = lambda a: Tensor(a.astype(tensors[0].dtype if tensors and a.dtype.kind == "f" else a.dtype))
+        constant = lambda a: _beside(tensors, a)
         args, kwargs = fill((self.args, self.kwargs), Value, lambda v: next(rest) if v.free else constant(v.array))
         args, kwargs = fill((args, kwargs), Fresh, lambda fresh: fresh.make())
         if self.module is None:
@@ -211,6 +212,13 @@ class Sample:
             return tuple(flat(self.module(*args)))
         with _seeded():
             return tuple(flat(self.module(*args)))
+
+
+def _beside(tensors: tuple[Tensor, ...], array: Array) -> Tensor:
+    if not tensors:
+        return Tensor(array.copy())
+    array = array.astype(tensors[0].dtype if array.dtype.kind == "f" else array.dtype)
+    return Tensor(backend.to_device(array, tensors[0].device))
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def _(g, _y, residuals, _needs, x, target, *, axis, reduction="none"):
     g = g.reshape(-1)  # one number for all where the losses were reduced
     g = g / target.size if reduction == "mean" else g
     if len(residuals) == 3:
-        every = np.empty(target.size, x.dtype)
+        every = np.empty_like(x, shape=(target.size,))
         every[...] = g
         return _unrows(kernels.nll_vjp(every, _rows(x, axis), residuals), x.shape, axis), None
     p, total = residuals
