@@ -1,5 +1,7 @@
 """The shim finds what it is for: each faulty kernel here fails in its way, and its sound neighbour passes."""
 
+import os
+
 import numpy as np
 import pytest
 from cuda_shim import library
@@ -142,10 +144,27 @@ def test_faults_are_named(kernels, name, message):
         run(name, blocks=1, shared=16 * 64)
 
 
-@pytest.mark.skipif(library.SANITIZED, reason="ASan ends the process")
+@pytest.mark.skipif(library.SANITIZED, reason="ASan is asked below")
 def test_writes_behind_shared_memory_are_found(kernels):
     with pytest.raises(RuntimeError, match="behind the shared memory"):
         run("behind_shared", blocks=1, n=32, shared=4 * 32)
+
+
+@pytest.mark.skipif(not library.SANITIZED, reason="for tests/cuda_shim/sanitized.py")
+@pytest.mark.parametrize(("name", "arrays"), [("behind_shared", 64), ("sound", 32)], ids=["shared", "global"])
+def test_asan_ends_a_process_that_writes_outside(kernels, name, arrays):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(writer, 2)
+        y = Memory(np.zeros(arrays, np.float32))
+        library.Function("faults", name)((1,), (64,), (y, np.int32(64)), shared_mem=256)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as report:
+        text = report.read()
+    assert os.waitpid(child, 0)[1] != 0
+    assert b"heap-buffer-overflow" in text
 
 
 def test_arguments_must_be_of_the_declared_types(kernels):
