@@ -69,7 +69,7 @@ def prepare(p: Array, buffers: Sequence[Array]) -> Run | DeviceRun | None:
     return Run(p, buffers)
 
 
-def apart(arrays: Sequence[np.ndarray]) -> bool:
+def apart(arrays: Sequence[Any]) -> bool:
     """Whether no two arrays share memory, so that the order in which they are changed does not matter."""
     starts = [(a.ctypes.data if type(a) is np.ndarray else a.data.ptr, a.nbytes) for a in arrays if a.size]
     spans = sorted((start, start + size) for start, size in starts)

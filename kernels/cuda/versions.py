@@ -41,7 +41,9 @@ class Weight(NamedTuple):
     vectors: tuple[int, int]
     itemsize: int = 4
 
-    threads = Gather.threads
+    @property
+    def threads(self) -> int:
+        return 32 * (self.rows // self.warp[0]) * (self.columns // self.warp[1])
 
     @property
     def shared(self) -> int:
