@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -61,7 +62,9 @@ def build(family):
     text += "  }\n  return nullptr;\n}\n"
     BUILT.mkdir(exist_ok=True)
     path = BUILT / f"{family}-{sha256(repr((text, flags)).encode()).hexdigest()[:24]}.so"
-    if not path.exists():
+    with _alone(family):
+        if path.exists():
+            return path, names
         with tempfile.TemporaryDirectory(dir=BUILT) as work:
             built = Path(work) / "built.so"
             command = [compiler(), *flags, "-x", "c++", "-", "-o", str(built)]
@@ -70,6 +73,16 @@ def build(family):
                 raise RuntimeError(f"{family} does not compile on the CPU:\n{done.stderr[:4000]}")
             os.replace(built, path)
     return path, names
+
+
+@contextmanager
+def _alone(family):
+    """No other process compiles this family meanwhile."""
+    import fcntl
+
+    with open(BUILT / f"{family}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _names(text):

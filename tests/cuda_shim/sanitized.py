@@ -37,7 +37,9 @@ def main(arguments):
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     tests = sorted(map(str, (ROOT / "tests" / "kernels").glob("test_cuda_*.py")))
-    tests = [t for t in tests if not t.endswith(("_compile.py", "_script.py"))]  # which run no kernels, or none that others do not
+    tests = [
+        t for t in tests if not t.endswith(("_compile.py", "_script.py"))
+    ]  # which run no kernels, or none that others do not
     return subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *arguments, *tests], env=environment, cwd=ROOT).returncode
 
 
