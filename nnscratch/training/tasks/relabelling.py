@@ -24,7 +24,8 @@ class Relabelling(Generation):
     """A VAE with a code map whose decoder is told the label: what an edit changes. Otherwise as `Generation`.
 
     By default the KL term has its whole weight for some hundred steps, until the code leaves to the label what the label says,
-    and then a twentieth of it, for sharp outlines. What `evaluate` gives as the loss has that weight too.
+    and then a twentieth of it, for sharp outlines. What `evaluate` gives as the loss has that weight too. It
+    suits attributes that show in each patch, such as colour: outlines stay where they are.
     """
 
     name = "map-vae"
