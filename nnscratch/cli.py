@@ -127,7 +127,7 @@ def _fresh(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], Any, Non
         raise UsageError(f"{args.out} already holds a run; continue it with --resume, or start again with --force")
     if not run.exists() and args.out.exists() and (not args.out.is_dir() or any(args.out.iterdir())):
         raise UsageError(f"{args.out} exists and is not a run directory; choose another --out")
-    data = {"name": args.data, "size": args.size, "limit": args.limit, "skip_bad": bool(args.skip_bad)}
+    data = {"name": args.data, "size": args.size, "limit": args.limit, "skip_bad": bool(args.skip_bad), "label": args.label}
     return *configure(args.model, data, _given(args), _options(args)), None
 
 
@@ -145,6 +145,8 @@ def _check_data(args: argparse.Namespace) -> None:
         raise UsageError(f"unknown data set {name!r}: expected {expected}{folder}")
     if args.skip_bad and not name.startswith("folder:"):
         raise UsageError(f"--skip-bad is for folders of pictures, not for {name}")
+    if args.label and name != "shapes":
+        raise UsageError(f"--label is for shapes, which have several attributes, not for {name}")
 
 
 def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None, Any]:
@@ -156,13 +158,21 @@ def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None
     config, checkpoint = saved_config(run), run.latest()
     if checkpoint is None:
         raise UsageError(f"the run in {args.out} has no checkpoint yet, so there is nothing to resume; start again with --force")
-    asked = {"model": args.model, "--data": args.data, "--size": args.size, "--limit": args.limit, "--skip-bad": args.skip_bad}
+    asked = {
+        "model": args.model,
+        "--data": args.data,
+        "--size": args.size,
+        "--limit": args.limit,
+        "--skip-bad": args.skip_bad,
+        "--label": args.label,
+    }
     was = {
         "model": config["task"],
         "--data": config["data"]["name"],
         "--size": config["data"]["size"],
         "--limit": config["data"]["limit"],
         "--skip-bad": config["data"].get("skip_bad", False),
+        "--label": config["data"].get("label"),
     }
     training = config["training"]
     for name, value in _given(args).items():
@@ -261,7 +271,8 @@ def _summary(args: argparse.Namespace) -> int:
     if args.model in TASKS:
         _check_data(args)
         task = args.model
-        shape, classes = _form_of(args.data, args.size or TASKS[task].sizes.get(args.data), bool(args.skip_bad))
+        size = args.size or TASKS[task].sizes.get(args.data)
+        shape, classes = _form_of({"name": args.data, "size": size, "skip_bad": bool(args.skip_bad), "label": args.label})
         TASKS[task]().check_sample(args.data, (np.empty(shape),))
         config = TASKS[task]().model_config(shape, classes)
     elif Path(args.model).is_dir():
@@ -270,19 +281,19 @@ def _summary(args: argparse.Namespace) -> int:
     else:
         raise UsageError(f"{args.model!r} is neither a kind of model ({', '.join(TASKS)}) nor a run directory")
     model = models.build(task, config)
-    print("\n\n".join(str(summary(part, shape)) for part, shape in TASKS[task].parts(model)))
+    print("\n\n".join(str(summary(part, shape, **others)) for part, shape, others in TASKS[task].parts(model)))
     return 0
 
 
-def _form_of(name: str, size: int | None, skip_bad: bool) -> tuple[tuple[int, ...], int]:
+def _form_of(data: dict[str, Any]) -> tuple[tuple[int, ...], int]:
     """The shape of the images of a data set and its number of classes; of the well-known ones without reading them."""
     from .training.recipe import load_data
 
-    if name in ("mnist", "fashion-mnist", "kmnist", "cifar10"):
-        channels, side = (3, 32) if name == "cifar10" else (1, 28)
-        return (channels, size or side, size or side), 10
-    data = load_data(name, size, skip_bad=skip_bad)[0]
-    return data[0][0].shape, len(data.classes)
+    if data["name"] in ("mnist", "fashion-mnist", "kmnist", "cifar10"):
+        channels, side = (3, 32) if data["name"] == "cifar10" else (1, 28)
+        return (channels, data["size"] or side, data["size"] or side), 10
+    train = load_data(**data)[0]
+    return train[0][0].shape, len(train.classes)
 
 
 def _gradcheck(args: argparse.Namespace) -> int:

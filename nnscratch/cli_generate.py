@@ -29,7 +29,9 @@ def _generate(args: argparse.Namespace) -> int:
     label = None
     if args.attribute is not None:
         if not classes:
-            raise UsageError(f"--attribute needs a conditional run: nnscratch train vae --conditional; {args.run} is not one")
+            raise UsageError(
+                f"--attribute needs a conditional run: nnscratch train vae --conditional, or map-vae; {args.run} is not one"
+            )
         label = class_number(args.attribute, class_names(config, classes), "--attribute")
     out = args.out or args.run / "generated"
     out.mkdir(parents=True, exist_ok=True)

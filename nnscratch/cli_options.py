@@ -17,6 +17,7 @@ examples:
   nnscratch train cnn --data mnist --out runs/cnn --resume  continue where it was stopped, or killed
   nnscratch train vae --data folder:photos --size 32 --out runs/photos
   nnscratch train dcgan --data mnist --out runs/dcgan       a generative adversarial network; its samples are judged each epoch
+  nnscratch train map-vae --data shapes --label colour --out runs/colour    pictures whose colour can be changed
   nnscratch evaluate runs/cnn                               its numbers on the test images
   nnscratch summary vae --data mnist                        layers, parameters, multiply-adds
   nnscratch generate runs/vae -n 64 --grid                  new images
@@ -131,7 +132,8 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     train.add_argument("--batch-size", type=_count, metavar="N", help=size)
     rate = f"learning rate (default: {many['lr']:g}; {few['lr']:g} for up to {SMALL_SET} images)"
     train.add_argument("--lr", type=_positive, help=rate)
-    fall = f"how the learning rate falls: {', '.join(SCHEDULES)} (default: constant; plateau judges by a tenth held out)"
+    usual = many.get("schedule", "constant")
+    fall = f"how the learning rate falls: {', '.join(SCHEDULES)} (default: {usual}; plateau judges by a tenth held out)"
     train.add_argument("--schedule", choices=SCHEDULES, metavar="NAME", help=fall)
     train.add_argument("--seed", type=_natural, help="seed of weights, order and noise (default: 0)")
     train.add_argument("--augment", action="store_true", default=None, help="shift images at random; mirror colour ones")
@@ -183,13 +185,16 @@ def _value(name: str, option: Option) -> Callable[[str], Any]:
 
 
 def _data_options(parser: argparse.ArgumentParser, default: str | None, note: str) -> None:
-    from .data import NAMES
+    from .data import NAMES, Shapes
 
     parser.add_argument("--data", default=default, metavar="NAME", help=", ".join(NAMES) + note)
     parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels (digits, shapes, folders)")
     parser.add_argument(
         "--skip-bad", action="store_true", default=None, help="leave out pictures of a folder that cannot be read"
     )
+    attributes = tuple(Shapes.attribute_names)
+    label = f"what the label of shapes is: {', '.join(attributes)} (default: {attributes[0]})"
+    parser.add_argument("--label", choices=attributes, metavar="ATTRIBUTE", help=label)
 
 
 def _number(text: str, kind: type, inside: Any, what: str) -> Any:

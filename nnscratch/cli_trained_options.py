@@ -20,7 +20,7 @@ examples:
   nnscratch edit runs/denoiser denoise holiday/*.jpg --out cleaned
   nnscratch edit runs/filler inpaint photo.png --mask hole.png
   nnscratch edit runs/vae interpolate a.png b.png --gif
-  nnscratch edit runs/cvae attribute seven.png --to 1
+  nnscratch edit runs/colour attribute star.png --to red
   nnscratch edit runs/cnn style photo.jpg --style painting.jpg
 """
 

@@ -283,6 +283,23 @@ def test_a_diverging_run_says_so(tmp_path, capsys):
     assert re.search(r"the loss became (nan|inf|-inf) at step \d+", error_of(capsys))
 
 
+def test_the_label_of_shapes(tmp_path, capsys):
+    command = ["train", "cnn", "--limit", "40", "--epochs", "1", "--size", "8", "--quiet", "--out", str(tmp_path / "run")]
+    for name in ("mnist", f"folder:{tmp_path}"):
+        assert main([*command, "--data", name, "--label", "colour"]) == 2
+        assert f"--label is for shapes, which have several attributes, not for {name}" in error_of(capsys)
+    with pytest.raises(SystemExit):
+        main([*command, "--data", "shapes", "--label", "weight"])
+    assert main([*command, "--data", "shapes", "--label", "size"]) == 0
+    config = Run(tmp_path / "run").config
+    assert config["data"]["label"] == "size" and config["model"]["classes"] == 3
+    capsys.readouterr()
+    assert main([*command, "--resume", "--label", "colour"]) == 2
+    assert "was started with --label size, which cannot become colour" in error_of(capsys)
+    assert main(["summary", "map-vae", "--data", "shapes", "--label", "size", "--size", "8"]) == 0
+    assert "mu: Conv2d            (1, 4, 2, 2)                             272" in capsys.readouterr().out, "4 (64 + 3) + 4"
+
+
 def test_summaries(tmp_path, capsys):
     assert main(["summary", "cnn"]) == 0
     assert "mult-adds:   6,047,488" in capsys.readouterr().out

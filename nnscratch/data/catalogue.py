@@ -44,8 +44,10 @@ def load(name: str, train: bool = True, **options: Any) -> Any:
 
     `folder:PATH` is PATH/train or PATH/test (or PATH/val) where PATH has these subfolders; otherwise a fixed tenth of
     the pictures in PATH, stratified by class, is for testing and the rest for training. Raises ValueError for an
-    unknown name.
+    unknown name, and for a `label` asked of another set than shapes.
     """
+    if "label" in options and name != "shapes":
+        raise ValueError(f"label: only shapes have several attributes that can be the label, not {name}")
     if name.startswith("folder:"):
         return _folder(Path(name.removeprefix("folder:")), train, options)
     if name not in _SETS:

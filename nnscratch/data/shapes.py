@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -89,6 +90,7 @@ _OUTLINES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "ring": _ring,
 }
 SHAPES = tuple(_OUTLINES)
+SIZES = (0.16, 0.34)  # the smallest and the largest radius drawn, in fractions of the picture's side
 _PERIOD = np.array([0.0, 90.0, 120.0, 72.0, 90.0, 0.0])  # degrees after which a shape looks the same; 0: always
 
 
@@ -125,7 +127,7 @@ def render_shapes(shape: Any, colour: Any, x: Any, y: Any, size: Any, rotation: 
     return masks[:, None] * rgb.astype(np.float32)[:, :, None, None]
 
 
-def draw_attributes(seed: int, index: np.ndarray, stream: int = 0, sizes: tuple[float, float] = (0.16, 0.34)) -> dict:
+def draw_attributes(seed: int, index: np.ndarray, stream: int = 0, sizes: tuple[float, float] = SIZES) -> dict:
     """The attributes of the shapes with the given indices; shapes lie wholly inside the picture."""
     u = [uniform(seed, index, 16 * stream + k) for k in range(6)]
     shape = (u[0] * len(SHAPES)).astype(np.int64)
@@ -144,12 +146,14 @@ class Shapes(ImageSet):
     """`n` pictures (N, 3, size, size) of one shape each; picture i is a function of (seed, i) alone.
 
     `attributes` maps 'shape', 'colour', 'size', 'x', 'y', 'rotation' to arrays of N values in the units of
-    `render_shapes`, which draws pictures from them (`attribute_names` has the names of shapes and colours).
-    `rotation` is below the angle after which the shape looks the same (0 for circle and ring). The label is the
-    `label` attribute: 'shape' or 'colour'.
+    `render_shapes`, which draws pictures from them. `rotation` is below the angle after which the shape looks the same
+    (0 for circle and ring). The label is the `label` attribute: 'shape', 'colour' or 'size', whose three classes are
+    thirds of the range of radii; `attribute_names` has the names of the classes. Raises ValueError for other arguments.
     """
 
-    attribute_names: ClassVar[dict[str, tuple[str, ...]]] = {"shape": SHAPES, "colour": tuple(COLOURS)}
+    attribute_names: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+        {"shape": SHAPES, "colour": tuple(COLOURS), "size": ("small", "medium", "large")}
+    )
 
     def __init__(
         self,
@@ -161,8 +165,8 @@ class Shapes(ImageSet):
         *,
         label: str = "shape",
     ):
-        if label not in self.attribute_names:
-            raise ValueError(f"label: expected 'shape' or 'colour', got {label!r}")
+        if label not in tuple(self.attribute_names):
+            raise ValueError(f"label: expected one of {', '.join(self.attribute_names)}, got {label!r}")
         check_counts(n=n, size=size)
         check_seed(seed)
         self.attributes: dict[str, np.ndarray] = draw_attributes(seed, np.arange(n))
@@ -171,7 +175,10 @@ class Shapes(ImageSet):
             part = slice(start, start + 1024)
             pictures = render_shapes(**{k: v[part] for k, v in self.attributes.items()}, pixels=size)
             data[part] = np.rint(pictures * 255)
-        super().__init__(data, self.attributes[label], self.attribute_names[label], transform, target_transform)
+        labels = self.attributes[label]
+        if label == "size":
+            labels = np.searchsorted(np.linspace(*SIZES, 4)[1:3], labels, side="right").astype(np.int64)
+        super().__init__(data, labels, self.attribute_names[label], transform, target_transform)
 
 
 def check_counts(**counts: int) -> None:

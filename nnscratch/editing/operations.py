@@ -127,7 +127,7 @@ OPERATIONS: dict[str, Operation] = {
     "attribute": Operation(
         "make it look like the class --to",
         lambda model: draws(model) and hasattr(model, "encode"),
-        "a run of a VAE: nnscratch train vae (with --conditional, the label itself is changed)",
+        "a run of a VAE: nnscratch train map-vae, or vae (with --conditional, the label itself is changed)",
         _attribute,
         ("to", "source", "strength", "examples"),
         ("to",),

@@ -62,11 +62,12 @@ class Summary:
     __repr__ = __str__
 
 
-def summary(model: Module, input: Any, dtype: Any = None) -> Summary:
+def summary(model: Module, input: Any, dtype: Any = None, **keywords: Any) -> Summary:
     """Run `model` once on `input`, in evaluation mode and without gradients, and report every module that is called.
 
     input: a shape such as (1, 3, 32, 32), a list of shapes, a tensor, or a list or tuple of tensors, one per argument of forward.
     Shapes become zeros of `dtype` (that of the first floating-point parameter unless given; an integer one for embeddings).
+    `keywords` go to forward as they are.
     Multiply-adds are those of linear, convolutional and recurrent layers, biases and elementwise work left out; another module
     counts if it has a method `multiply_adds(args, output)`. Activations are the outputs of the modules without children.
     """
@@ -100,7 +101,7 @@ def summary(model: Module, input: Any, dtype: Any = None) -> Summary:
     try:
         model.eval()
         with no_grad():
-            model(*args)
+            model(*args, **keywords)
     finally:
         for handle in handles:
             handle.remove()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-SHAPES = ("none", "linear", "cyclic")
+SHAPES = ("none", "linear", "cyclic", "drop")
 
 
-def kl_weight(step: int, shape: str = "linear", *, steps: int = 5000, cycles: int = 4, ramp: float = 0.5) -> float:
-    """The weight in 0..1 of the KL term after `step` training steps.
+def kl_weight(
+    step: int, shape: str = "linear", *, beta: float = 1.0, steps: int = 5000, cycles: int = 4, ramp: float = 0.5
+) -> float:
+    """The weight of the KL term after `step` training steps; from `steps` on it is `beta`.
 
-        none     1
-        linear   min(1, step / steps)                                    (Bowman et al. 2016, with a straight ramp)
-        cyclic   min(1, t / ramp),  t = (step mod period) / period,  period = steps / cycles;  1 after `steps`  (Fu et al. 2019)
+        none     beta
+        linear   beta min(1, step / steps)                               (Bowman et al. 2016, with a straight ramp)
+        cyclic   beta min(1, t / ramp),  t = (step mod period) / period,  period = steps / cycles       (Fu et al. 2019)
+        drop     1
 
-    While it is small the code is free to carry information, and the decoder comes to rely on it. Raises ValueError.
+    While it is small the code is free to carry information, and the decoder comes to rely on it. 'drop' is for a small beta and
+    a decoder that is told the label: at first information is dear, and what the label says is left to it; then outlines become
+    sharp. Raises ValueError.
     """
     if shape not in SHAPES or steps < 1 or cycles < 1 or not 0 < ramp <= 1:
         raise ValueError(
@@ -20,8 +25,10 @@ def kl_weight(step: int, shape: str = "linear", *, steps: int = 5000, cycles: in
             f"got {shape!r}, {steps}, {cycles}, {ramp}"
         )
     if shape == "none" or step >= steps:
+        return beta
+    if shape == "drop":
         return 1.0
     if shape == "linear":
-        return step / steps
+        return beta * (step / steps)
     period = steps / cycles
-    return min(1.0, (step % period) / period / ramp)
+    return beta * min(1.0, (step % period) / period / ramp)

@@ -19,12 +19,15 @@ from .schedule import schedule
 from .tasks import SMALL_SET, TASKS, Task
 
 
-def load_data(name: str, size: int | None = None, limit: int | None = None, skip_bad: bool = False) -> tuple[Dataset, Dataset]:
+def load_data(
+    name: str, size: int | None = None, limit: int | None = None, skip_bad: bool = False, label: str | None = None
+) -> tuple[Dataset, Dataset]:
     """Training and test part of a set by name; `limit` takes the first so many of each.
 
-    `skip_bad` leaves out the pictures of a folder that cannot be read, with a warning that counts them.
+    `skip_bad` leaves out the pictures of a folder that cannot be read, with a warning that counts them. `label` is the attribute
+    of shapes that is their label.
     """
-    options: dict[str, Any] = {} if size is None else {"size": size}
+    options: dict[str, Any] = _without_none({"size": size, "label": label})
     if skip_bad:
         options["on_error"] = "skip"
     parts = []

@@ -18,6 +18,13 @@ def test_names_that_need_files(isolated):
             load(name, root=isolated)
 
 
+def test_a_label_is_chosen_for_shapes_alone(tmp_path):
+    assert load("shapes", n=5, label="colour").classes[0] == "red"
+    for name in ("mnist", "moving-shapes", f"folder:{tmp_path}"):
+        with pytest.raises(ValueError, match=f"label: only shapes have .*, not {name}"):
+            load(name, label="colour")
+
+
 def test_unknown_name():
     with pytest.raises(ValueError, match="'imagenet'") as caught:
         load("imagenet")

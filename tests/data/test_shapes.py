@@ -77,8 +77,21 @@ def test_rotation_is_counter_clockwise_and_y_points_down():
     assert low[40:].sum() > 0 and low[:40].sum() == 0
 
 
+def test_each_attribute_with_classes_can_be_the_label():
+    sets = {label: Shapes(300, label=label) for label in ("shape", "colour", "size")}
+    for label in ("shape", "colour"):
+        np.testing.assert_array_equal(sets[label].labels, sets[label].attributes[label])
+    assert sets["colour"].classes == tuple(COLOURS)
+    radius, size = sets["size"].attributes["size"], sets["size"]
+    assert size.classes == ("small", "medium", "large") and size.labels.dtype == np.int64
+    for k, (low, high) in enumerate([(0.16, 0.22), (0.22, 0.28), (0.28, 0.34)]):
+        assert 60 < (size.labels == k).sum() < 140
+        assert low <= radius[size.labels == k].min() and radius[size.labels == k].max() < high
+    assert all((one.data == size.data).all() for one in sets.values()), "the pictures are the same"
+
+
 def test_bad_arguments():
-    for options in ({"n": 0}, {"size": 0}, {"n": 2.5}, {"seed": -1}, {"seed": 2**64}, {"label": "size"}):
+    for options in ({"n": 0}, {"size": 0}, {"n": 2.5}, {"seed": -1}, {"seed": 2**64}, {"label": "weight"}, {"label": []}):
         with pytest.raises(ValueError, match=next(iter(options))):
             Shapes(**{"n": 2} | options)
     for options in ({"frames": 0}, {"objects": 3}, {"kind": "cats"}):

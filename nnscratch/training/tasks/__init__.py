@@ -8,6 +8,7 @@ from .common import SMALL_SET, Option, Task
 from .completion import Completion
 from .generation import Generation
 from .prediction import Prediction
+from .relabelling import Relabelling
 from .restoration import Restoration
 
 TASKS: dict[str, type[Task]] = {
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
         RowClassification,
         Restoration,
         Generation,
+        Relabelling,
         DenseGAN,
         ConvolutionalGAN,
         WassersteinGAN,

@@ -81,9 +81,9 @@ class AdversarialTask(Task):
         self._make_judge = lambda: judge_of(data["name"], shape, classes, train, folder / "judge.safetensors")
 
     @classmethod
-    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...]]]:
+    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...], dict[str, Any]]]:
         """The generator and the discriminator."""
-        return [(model.generator, (1, model.latent)), (model.discriminator, (1, *model.image_shape))]
+        return [(model.generator, (1, model.latent), {}), (model.discriminator, (1, *model.image_shape), {})]
 
     @property
     def monitor(self) -> str:

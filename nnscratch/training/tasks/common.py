@@ -92,9 +92,9 @@ class Task(ABC):
         return tuple(model_config["image_shape"])
 
     @classmethod
-    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...]]]:
-        """(network, shape of its input for one image) of each network that a summary shows."""
-        return [(model, (1, *cls.input_shape(model.config)))]
+    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...], dict[str, Any]]]:
+        """(network, shape of its input for one image, what else it is called with) of each network that a summary shows."""
+        return [(model, (1, *cls.input_shape(model.config)), {})]
 
     @property
     def monitor(self) -> str:

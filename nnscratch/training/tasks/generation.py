@@ -45,8 +45,10 @@ class Generation(Task):
         ),
         "conditional": Option(False, "condition on the label, so that a class can be asked for"),
         "beta": Option(1.0, "weight of the KL term (beta-VAE)", least=0),
-        "annealing": Option("none", "how the KL term comes in over the first steps", annealing.SHAPES),
-        "anneal_steps": Option(5000, "training steps until the KL term has its whole weight", least=1),
+        "annealing": Option(
+            "none", "of the KL term over the first steps: it comes in, or drops from weight 1 to beta", annealing.SHAPES
+        ),
+        "anneal_steps": Option(5000, "training steps until the KL term has the weight beta", least=1),
         "cycles": Option(4, "of cyclic annealing", least=1),
         "free_bits": Option(0.0, "nats of each latent that cost nothing", least=0),
         "importance": Option(1, "samples of z for the importance-weighted bound as loss; 1: the ELBO", least=1),
@@ -57,15 +59,13 @@ class Generation(Task):
         chosen = self.chosen
         if chosen["importance"] > 1 and (chosen["beta"] != 1 or chosen["free_bits"] or chosen["annealing"] != "none"):
             raise ValueError(
-                "the importance-weighted bound has no KL term: give --importance without beta, annealing or free bits"
+                "the importance-weighted bound has no KL term: --importance needs --beta 1, --annealing none and no free bits"
             )
         if chosen["binarize"] != "none" and chosen["likelihood"] != "bernoulli":
             raise ValueError("zeros and ones need the bernoulli likelihood: leave out --binarize or --likelihood")
 
     def model_config(self, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
         """784-400-20 for MNIST; a smaller one for smaller images; 4096-4096 'deep' for 64x64 in colour, 512-512 below."""
-        if self.chosen["conditional"] and classes < 2:
-            raise ValueError(f"--conditional needs labels; the number of classes in this data set is {classes}")
         pixels = int(np.prod(image_shape))
         width = self.chosen["hidden"] or (256 if pixels < 400 else 400)
         deep = self.chosen["hidden"] or (4096 if pixels >= 12288 else 512)
@@ -77,8 +77,21 @@ class Generation(Task):
             architecture="conv" if self.chosen["architecture"] == "conv" else "dense",
             likelihood=self.chosen["likelihood"],
             sigma=self.chosen["sigma"],
-            classes=classes if self.chosen["conditional"] else 0,
+            classes=self._told(classes),
         ).config
+
+    def _told(self, classes: int) -> int:
+        """The number of classes that the model is told."""
+        if not self.chosen["conditional"]:
+            return 0
+        if classes < 2:
+            raise ValueError(f"--conditional needs labels; the number of classes in this data set is {classes}")
+        return classes
+
+    @classmethod
+    def parts(cls, model: Any) -> list[tuple[Any, tuple[int, ...], dict[str, Any]]]:
+        """A conditional model sees its image as one of class 0."""
+        return [(model, (1, *model.image_shape), {"labels": [0]} if model.classes else {})]
 
     # --------------------------------------------------------------------------------------------------------- numbers
 
@@ -89,12 +102,9 @@ class Generation(Task):
         x, labels = binarized(batch[0], self.chosen["binarize"]), self._labels(batch[1])
         if self.chosen["importance"] > 1:
             return model.importance_loss(x, self.chosen["importance"], labels=labels), {}
-        weight = annealing.kl_weight(
-            step, self.chosen["annealing"], steps=self.chosen["anneal_steps"], cycles=self.chosen["cycles"]
-        )
-        total, reconstruction, kl = model.loss(
-            x, labels=labels, beta=self.chosen["beta"] * weight, free_bits=self.chosen["free_bits"]
-        )
+        kind, pace = self.chosen["annealing"], {"steps": self.chosen["anneal_steps"], "cycles": self.chosen["cycles"]}
+        weight = annealing.kl_weight(step, kind, beta=self.chosen["beta"], **pace)
+        total, reconstruction, kl = model.loss(x, labels=labels, beta=weight, free_bits=self.chosen["free_bits"])
         return total, {"reconstruction": reconstruction.item(), "kl": kl.item()}
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
