@@ -86,7 +86,7 @@ def test_a_map_vae_changes_the_colour_of_a_picture(tmp_path, capsys):
         after = read_picture(tmp_path / wanted / "shape-attribute.png").values
         errors = np.square(truth - after).mean((1, 2, 3))
         k = list(COLOURS).index(wanted)
-        assert errors.argmin() == k and errors[k] < 0.3 * np.square(truth[k]).mean()
+        assert errors.argmin() == k and errors[k] < 0.4 * np.square(truth[k]).mean()
     capsys.readouterr()
     assert main(["evaluate", str(run), "--iwae", "2"]) == 0 and "iwae_nll" in capsys.readouterr().out
     assert main(["generate", str(run), "-n", "3", "--grid", "--attribute", "blue"]) == 0
