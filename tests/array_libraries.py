@@ -6,6 +6,7 @@ What runs on them picks its array library by the array alone; what it computes i
 
 import math
 import types
+from typing import Any
 
 import numpy as np
 
@@ -184,9 +185,14 @@ strict_cupy.from_dlpack = _from_dlpack
 strict_cupy.cuda = types.SimpleNamespace(
     Device=Device, get_current_stream=Stream, runtime=types.SimpleNamespace(getDeviceCount=lambda: 1)
 )
-special = types.SimpleNamespace(
-    erf=_guarded(np.vectorize(math.erf)), erfc=_guarded(np.vectorize(math.erfc)), erfinv=_guarded(np.vectorize(_erfinv))
-)
+
+
+def _by_element(f: Any) -> Any:
+    """f of each element, in the array's own type."""
+    return _guarded(lambda x: np.vectorize(f, otypes=[float])(x).astype(x.dtype))
+
+
+special = types.SimpleNamespace(erf=_by_element(math.erf), erfc=_by_element(math.erfc), erfinv=_by_element(_erfinv))
 scipy = types.ModuleType("cupyx.scipy")
 scipy.special = special
 cupyx = types.ModuleType("cupyx")

@@ -12,14 +12,14 @@ import pytest
 from optim_cases import CASES
 
 import nnscratch as nns
-from nnscratch import data, nn, optim
+from nnscratch import data, kernels, nn, optim
 from nnscratch.cli import main
 from nnscratch.gradcheck import Verdict, gradcheck
 from nnscratch.gradcheck.audit import entries
 
 
-def derivatives(xp, sample):
-    """Outputs, and the derivatives of orders one and two, of a call on xp's arrays; all of them must have been xp's."""
+def derivatives(xp, sample, order):
+    """Outputs, and the derivatives up to an order of one or two, of a call on xp's arrays; all of them must have been xp's."""
     inputs = [nns.Tensor(xp.asarray(x), requires_grad=x.dtype.kind == "f") for x in sample.inputs]
     leaves = [t for t in inputs if t.requires_grad]
     outputs = sample.function(*inputs)
@@ -30,7 +30,7 @@ def derivatives(xp, sample):
         first = nns.grad(total, leaves, create_graph=True, allow_unused=True)
         results += first
         again = [g for g in first if g is not None and g.requires_grad]
-        if again:
+        if again and order > 1:
             results += nns.grad(sum((g * g).sum() for g in again), leaves, allow_unused=True)
         plain = nns.grad(sum((y * y).sum() for y in sample.function(*inputs) if y.requires_grad), leaves, allow_unused=True)
         results += plain
@@ -43,12 +43,14 @@ def derivatives(xp, sample):
 def test_ops_and_layers(xp, entry):
     if xp is np:
         pytest.skip("this is what the others are compared with")
-    got = derivatives(xp, entry.draw(seed=1))
-    expected = derivatives(np, entry.draw(seed=1))
+    got = derivatives(xp, entry.draw(seed=1), entry.order or 2)
+    with kernels.use("im2col"):  # the stand-in has no compiled kernels, whose rounding in float32 is another
+        expected = derivatives(np, entry.draw(seed=1), entry.order or 2)
     assert len(got) == len(expected)
     for a, b in zip(got, expected):
         assert a.dtype == b.dtype
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        bound = 1e-9 if a.dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(a, b, rtol=bound, atol=bound * max(1, np.abs(b).max(initial=0)))
 
 
 def stepped(xp, name, options):
