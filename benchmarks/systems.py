@@ -23,13 +23,19 @@ from nnscratch.training.tasks import SMALL_SET, TASKS, Task
 
 ROOT = Path(__file__).parent.parent
 UNITS = {"loss": "{:.4g}", "accuracy": "{:.2%}", "precision": "{:.2%}", "recall": "{:.2%}", "f1": "{:.2%}"}
+GENERATORS = ("fid", "precision", "recall", "classes_covered", "recognised")
+SHOWN = {  # of each system the numbers that are compared with others'; of the rest all
+    "cnn": ("accuracy", "f1"),
+    "lstm": ("accuracy", "f1"),
+    **dict.fromkeys(("gan", "dcgan", "wgan-gp"), GENERATORS),
+}
+NATS = ("vae", "row-lstm")  # whose loss is one
 PICTURES = ("samples.png", "reconstructions.png", "completions.png", "restored.png", "films.gif", "predictions.png")
 HEAD = """# Results
 
-Made by `python benchmarks/systems.py {folder}` from the runs in that folder; the numbers are those of
-`nnscratch evaluate` on the test images of each data set. Every run is reproducible, on the same machine and number of threads bit
-for bit, by its command. Time is from the start of a run to its last epoch, on two cores that other work had a share of: an upper
-bound.
+Made by `python benchmarks/systems.py {folder}` from the runs in that folder; the numbers are those of `nnscratch evaluate` on the
+test images of each data set. Every run is made by its command below; with the same version, machine and number of threads, bit for
+bit. Time is from the start of a run to its last epoch, on two cores of which other work had most: an upper bound.
 
 | run | system | data | on the test images | seed | epochs | time |
 |---|---|---|---|---:|---:|---:|
@@ -78,8 +84,14 @@ def evaluated(run: Run, iwae: int, judge: Path | None) -> dict[str, Any]:
     return numbers
 
 
-def shown(numbers: dict[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {UNITS.get(name, '{:.4g}').format(value)}" for name, value in numbers.items())
+def shown(system: str, numbers: dict[str, float]) -> str:
+    wanted = SHOWN.get(system)
+    chosen = {name: value for name, value in numbers.items() if wanted is None or name.removeprefix("lenet_") in wanted}
+    text = []
+    for name, value in chosen.items():
+        title = "nats" if name == "loss" and system in NATS else name.replace("_", " ").replace("lenet fid", "LeNet-FID")
+        text.append(f"{title} {UNITS.get(name, '{:.4g}').format(value)}")
+    return ", ".join(text)
 
 
 def main() -> None:
@@ -100,10 +112,8 @@ def main() -> None:
         config = saved_config(run)
         numbers = evaluated(run, args.iwae, args.judge)
         minutes = ((run.folder / "metrics.csv").stat().st_mtime - (run.folder / "config.json").stat().st_mtime) / 60
-        seed = config["training"]["seed"]
-        lines.append(
-            f"| {name} | {entry.system} | {entry.data} | {shown(numbers)} | {seed} | {entry.epochs} | {minutes:.0f} min |"
-        )
+        seed, what = config["training"]["seed"], shown(entry.system, numbers)
+        lines.append(f"| {name} | {entry.system} | {entry.data} | {what} | {seed} | {entry.epochs} | {minutes:.0f} min |")
         commands.append(command_of(config, name))
         for picture in PICTURES:
             if (run.folder / picture).exists():
