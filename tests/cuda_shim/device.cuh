@@ -200,7 +200,7 @@ static void run_block(int mode, std::mt19937 &random) {
 
 // mode: 0 forward, 1 reverse, 2 shuffled. Returns what went wrong, or nothing.
 static const char *launch(void (*function)(void **), void **args, const unsigned *grid, const unsigned *block, int bytes, int mode) {
-  static const int GUARD = 64;
+  static const int GUARD = 4096;  // what is written further behind would be in the memory of others
   fault.clear();
   kernel = function;
   arguments = args;
