@@ -4,12 +4,14 @@ import numpy as np
 
 from .launch import parallel
 from .linear_maps import linear_map
-from .packing import Filters, pack, padded_lanes, unpack
+from .packing import Filters, padded_lanes, unpack
 from .phases import Tiles
 from .simd import WIDEST, aligned, at, kernel, lanes
+from .transpose import transpose_tile
 
 POINTS = 36  # of a tile at most
-CHUNK = 512  # elements transformed at a time
+CHANNELS = 8  # of filters transformed at a time
+CHUNK = 512  # elements of their gradient transformed at a time
 
 
 def transformed(w: Filters, tiles: Tiles, m: int, r: int) -> np.ndarray:
@@ -17,10 +19,10 @@ def transformed(w: Filters, tiles: Tiles, m: int, r: int) -> np.ndarray:
     dtype, width = w.data.dtype, padded_lanes(w.outputs, w.data.dtype)
     phases, stacked = len(tiles.taps), tiles.sources[0] * tiles.sources[1]
     filters = aligned((phases // stacked, (m + r - 1) ** 2, width * w.depth * stacked), dtype)
-    vectors, chunk = width // lanes(dtype), max(1, CHUNK // (WIDEST * lanes(dtype)))
-    items = phases * -(-vectors // WIDEST) * -(-w.depth // chunk)
-    packed = pack(w, tiles.taps.reshape(-1)).reshape(-1)
-    _filters(items, packed, filters, stacked, m, r, w.depth, vectors, lanes(dtype), nanoseconds=filters.size)
+    items = -(-width // (WIDEST * lanes(dtype))) * -(-w.depth // CHANNELS)
+    order, (_, output_step, depth_step) = np.argsort(tiles.taps.reshape(-1)), w.steps
+    sizes = stacked, m, r, w.outputs, w.depth, output_step, depth_step, lanes(dtype)
+    _filters(items, w.data, order, filters, *sizes, nanoseconds=filters.size)
     return filters
 
 
@@ -77,33 +79,48 @@ def _map_filter_back(m, r, source, places, target, targets, channels):
 
 
 @parallel
-def _filters(item, packed, filters, stacked, m, r, depth, vectors, lanes):
-    """filters[result][(a, b)] = G w G' in panels (source, depth, columns), from panels (phase, r * r, depth, columns)."""
-    n = m + r - 1
-    chunk = max(1, CHUNK // (WIDEST * lanes))
-    chunks, phases = (depth + chunk - 1) // chunk, len(filters) * stacked
-    item, part = divmod(item, chunks)
-    vector, phase = item // phases * WIDEST, item % phases
-    end = min(vectors, vector + WIDEST)
-    first, last = part * chunk, min(depth, part * chunk + chunk)
-    half = np.empty(n * r * chunk * WIDEST * lanes, filters.dtype)
+def _filters(item, w, order, filters, stacked, m, r, outputs, depth, output_step, depth_step, lanes):
+    """filters[result][(a, b)] = G w G' in panels (source, depth, columns), for some channels and up to four vectors of outputs.
+
+    order[t] says where tap t of the kernel stands among those of all phases.
+    """
+    n, taps, vectors, point = m + r - 1, len(order), (outputs + lanes - 1) // lanes, filters.shape[2]
+    vector, first = divmod(item, (depth + CHANNELS - 1) // CHANNELS)
+    vector, first = vector * WIDEST, first * CHANNELS
+    end, channels = min(vectors, vector + WIDEST), min(CHANNELS, depth - first)
+    most = CHANNELS * WIDEST * lanes
+    packed, half = np.empty(taps * most, filters.dtype), np.empty(n * r * most, filters.dtype)
     sources, halves, quarters, targets = tables()
-    point = filters.shape[2]
-    result = phase // stacked * n * n * point
+    rows, columns_of = np.arange(lanes) * output_step, np.empty(lanes, np.int64)
+    grid(targets, n, n, point, n * point)
+    length = channels * taps if depth_step == taps else taps  # of what is contiguous
     while vector < end:
-        columns = (4 if WIDEST == 4 and end - vector >= 4 else 2 if end - vector >= 2 else 1) * lanes
-        size, base = (last - first) * columns, vector * lanes * depth
-        vector += columns // lanes
-        grid(sources, r, r, r * depth * columns, depth * columns)
+        wide = 4 if WIDEST == 4 and end - vector >= 4 else 2 if end - vector >= 2 else 1
+        columns = wide * lanes
+        size = channels * columns
+        for v in range(vector, vector + wide):  # taps and channels of 16 outputs, as rows of 16 lanes
+            count, c, t = min(lanes, outputs - v * lanes), 0, 0
+            for stretch in range(channels * taps // length):
+                for k in range(0, length, lanes):
+                    some = min(lanes, length - k)
+                    for j in range(some):
+                        columns_of[j] = order[t] * size + c * columns + (v - vector) * lanes
+                        c, t = (c + 1, 0) if t + 1 == taps else (c, t + 1)
+                    source = at(w, v * lanes * output_step + (first + stretch) * depth_step + k)
+                    transpose_tile(source, at(rows, 0), count, some, 1, 0, at(packed, 0), at(columns_of, 0), lanes)
+        grid(sources, r, r, r * size, size)
         grid(halves, n, r, r * size, size)
         grid(quarters, r, n, size, r * size)
-        grid(targets, n, n, point, n * point)
-        source = base * phases * r * r + phase * r * r * depth * columns + first * columns
-        target = result + base * stacked + (phase % stacked * depth + first) * columns
-        for b in range(r):
-            _map_filter(m, r, at(packed, source), at(sources, r * b), at(half, 0), at(halves, n * b), size)
-        for a in range(n):
-            _map_filter(m, r, at(half, 0), at(quarters, r * a), at(filters, target), at(targets, n * a), size)
+        for phase in range(taps // (r * r)):
+            result, source = divmod(phase, stacked)
+            target = result * n * n * point + vector * lanes * depth * stacked + (source * depth + first) * columns
+            for b in range(r):
+                _map_filter(
+                    m, r, at(packed, phase * r * r * size), at(sources, r * b), at(half, 0), at(halves, n * b), size
+                )  # fmt: skip
+            for a in range(n):
+                _map_filter(m, r, at(half, 0), at(quarters, r * a), at(filters, target), at(targets, n * a), size)
+        vector += wide
 
 
 @parallel
