@@ -19,7 +19,7 @@ from . import conv_dense, conv_direct, conv_pointwise, conv_winograd, pool, wino
 from . import epilogue as epilogues
 from .chooser import choose, explain
 from .epilogue import Epilogue
-from .launch import operand
+from .layout import operand
 from .simd import aligned
 
 __all__ = [

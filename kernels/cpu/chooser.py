@@ -14,7 +14,7 @@ import numpy as np
 from ..dispatch import algorithm
 from ..precision import strict
 from ..spec import ConvSpec
-from . import conv_dense, conv_pointwise
+from . import conv_dense, conv_pointwise, winograd_apart
 from .geometry import multiply_adds
 from .matmul import RATE
 from .phases import taps_of, tiles
@@ -30,6 +30,7 @@ CONSTANTS = {
     "winograd4": ((9.5, 261.0, 714.0, 100.0), (15.4, 220.0, 760.0, 60.0)),
     "winograd2": ((8.7, 227.0, 977.0, 160.0), (10.5, 218.0, 1150.0, 60.0)),
 }
+APART = (14.0, 220.0, 430.0, 100.0)  # a weight gradient by winograd_apart
 
 
 class Choice(NamedTuple):
@@ -98,8 +99,7 @@ def _padded(count: int, unit: int = LANES) -> int:
     return -(-count // unit) * unit
 
 
-def _cost(name: str, function: str, products: float, elements: float, weights: float) -> float:
-    constants = CONSTANTS[name][function == "conv_weight"]
+def _cost(constants: tuple[float, ...], products: float, elements: float, weights: float) -> float:
     return sum(a * b for a, b in zip(constants, (products / 1e3, elements / 1e3, weights / 1e3, 100.0), strict=True))
 
 
@@ -108,7 +108,7 @@ def _direct(function: str, batch: int, spec: ConvSpec) -> float:
     if function == "conv_input" or (function == "conv_weight" and outputs < min(depth, LANES)):
         depth, outputs = outputs, depth
     taps = batch * prod(spec.output) * prod(spec.kernel) * spec.groups
-    return _cost("direct", function, taps * depth * _padded(outputs), taps, prod(spec.weight_shape))
+    return _cost(CONSTANTS["direct"][function == "conv_weight"], taps * depth * _padded(outputs), taps, prod(spec.weight_shape))
 
 
 def _tiles(m: int, function: str, spec: ConvSpec) -> int:
@@ -131,7 +131,10 @@ def _winograd(m: int, function: str, batch: int, spec: ConvSpec) -> float:
     results = entries // (1 if function == "conv_input" else prod(spec.stride))  # of which each is transformed once
     elements = entries * _padded(depth) + results * _padded(outputs)
     weights = prod(spec.stride) * (m + (taps_of(spec) or 0) - 1) ** 2 * depth * outputs
-    if function == "conv_weight":  # whose shares of the work transform again what others do
+    constants = CONSTANTS[f"winograd{m}"][function == "conv_weight"]
+    if function == "conv_weight" and winograd_apart.pays(batch * _tiles(m, function, spec), prod(spec.stride) * depth, outputs):
+        constants = APART
+    elif function == "conv_weight":  # whose shares of the work transform again what others do
         again = -(-outputs // MOST_OUTPUTS), prod(spec.stride) * -(-depth // MOST_CHANNELS)
         elements = entries * _padded(depth) * again[0] + results * _padded(outputs) * again[1]
-    return _cost(f"winograd{m}", function, entries * depth * _padded(outputs), elements, weights)
+    return _cost(constants, entries * depth * _padded(outputs), elements, weights)

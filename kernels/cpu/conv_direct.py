@@ -19,7 +19,8 @@ from .correlate import correlate
 from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import BLOCK, RATE, gather_panel, split_vectors
 from .geometry import Gather, adjoint, forward
-from .launch import operand, parallel, result_like
+from .launch import parallel, result_like
+from .layout import operand
 from .packing import Filters, pack, padded_lanes
 from .places import block_places, padded, window_places
 from .simd import WIDEST, at, lanes

@@ -12,7 +12,7 @@ import numpy as np
 from ..arrays import channels_first
 from ..spec import ConvSpec
 from .epilogue import Epilogue
-from .launch import operand
+from .layout import operand
 from .matmul import matmul
 
 WEIGHTS = 1 << 16  # from which it is faster than the direct kernels

@@ -21,7 +21,6 @@ from numba import njit
 from numba.core.caching import FunctionCache
 from numba.np.ufunc import parallel as _layer
 
-from ..arrays import LAST
 from .parallel import parallel_for
 from .simd import LOOSE, SOURCES, aligned, kernel
 
@@ -99,15 +98,6 @@ def threads() -> int:
 def _paying(most: int, count: int, nanoseconds: float) -> int:
     """How many of at most `most` workers to wake."""
     return 1 if nanoseconds < SMALL else min(most, max(count, 1))
-
-
-def operand(x: np.ndarray) -> np.ndarray:
-    """x (N, C, *spatial) as (N, *spatial, C), contiguous, aligned and writeable, whatever it costs.
-
-    Writeable because Numba would compile anew for a read-only array.
-    """
-    last = x.transpose(LAST[x.ndim])
-    return last if last.flags.carray else np.require(last, requirements=["C", "A", "W"])
 
 
 def result_like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -11,7 +11,8 @@ from ..arrays import channels_first
 from ..spec import PoolSpec
 from .channel_tiles import max_tile, mean_tile, share_tile
 from .geometry import divisors, windows
-from .launch import operand, parallel, result_like
+from .launch import parallel, result_like
+from .layout import operand
 from .simd import at, inlined
 
 CHANNELS = 64  # per item of work where images are few

@@ -2,20 +2,21 @@
 
 The products are a small matrix product for each of the (m + r - 1)^2 points, summed over tiles. An item of work takes some
 channels and some outputs, so that their sums at all points stay in the second-level cache, and transforms again what others
-transform too: that is cheaper than to go through memory.
+transform too: that is cheaper than to go through memory, unless there are few tiles (winograd_apart.py).
 """
 
 import numpy as np
 
 from ..spec import ConvSpec
-from .conv_winograd import target_places, transform_tile
-from .launch import operand, parallel, threads
-from .linear_maps import tile_map
+from . import winograd_apart
+from .launch import parallel, threads
+from .layout import operand
 from .packing import Filters, padded_lanes
 from .phases import taps_of, tiles
-from .simd import WEIGHT_VECTORS, aligned, at, inlined, kernel, lanes
+from .simd import WEIGHT_VECTORS, aligned, at, inlined, lanes
 from .tiles import pixel_tile
 from .winograd_filters import POINTS, transformed_back
+from .winograd_tiles import transform_cotangent, transform_tile
 
 TILES = 48  # of a block
 MOST_CHANNELS, MOST_OUTPUTS = 64, 128  # of an item
@@ -25,11 +26,17 @@ MOST_PARTIAL_BYTES = 1 << 25
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> np.ndarray:
-    gw, r = np.zeros(spec.weight_shape, x.dtype), taps_of(spec) or 0
+    r = taps_of(spec) or 0
     x, g, gather = operand(x), operand(g), tiles(spec, m, False)
     channels, outputs, points = spec.in_channels, spec.out_channels, (m + r - 1) ** 2
     count, depth, width = len(x) * gather.per_phase, len(gather.taps) * channels, padded_lanes(outputs, x.dtype)
     if not count * depth * outputs:
+        return np.zeros(spec.weight_shape, x.dtype)
+    gw = aligned(spec.weight_shape, x.dtype)
+    if winograd_apart.pays(count, depth, outputs):
+        flat = x.reshape(-1), g.reshape(-1)
+        sums = winograd_apart.correlate(*flat, gather, count, channels, outputs, m, r)
+        transformed_back(sums, Filters.of(gw, spec), gather, m, r)
         return gw
     size, across = -(-channels // -(-channels // MOST_CHANNELS)), -(-width // -(-width // MOST_OUTPUTS))
     across = padded_lanes(across, x.dtype, WEIGHT_VECTORS)
@@ -45,19 +52,6 @@ def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec, m: int = 4) -> 
     _weight(parts * shares, *flat, gather, *sizes, zeros, memory, sums, m, r, lanes(x.dtype), nanoseconds=nanoseconds)
     transformed_back(sums, Filters.of(gw, spec), gather, m, r)
     return gw
-
-
-@kernel
-def _map_cotangent(m, r, source, places, zeros, target, step, channels):
-    if r == 3:
-        if m == 4:
-            tile_map("output'43", source, places, zeros, target, step, channels)
-        else:
-            tile_map("output'23", source, places, zeros, target, step, channels)
-    elif m == 4:
-        tile_map("output'42", source, places, zeros, target, step, channels)
-    else:
-        tile_map("output'22", source, places, zeros, target, step, channels)
 
 
 @inlined
@@ -100,8 +94,9 @@ def _weight(
                 m, r, first + i, phase, at(x, begin), gather, 0, 0, at(zeros, 0), size, places, at(left, i * depth), TILES * depth
             )  # fmt: skip
         for i in range(count):
-            target_places(m, first + i, gather, 0, 0, places)
-            _map_cotangent(m, r, at(g, column), at(places, 0), at(zeros, 0), at(right, i * width), TILES * width, used)
+            transform_cotangent(
+                m, r, first + i, at(g, column), gather, at(zeros, 0), used, places, at(right, i * width), TILES * width
+            )  # fmt: skip
         for e in range(points):
             for j in range(0, across, WEIGHT_VECTORS * lanes):
                 panel, vectors = at(right, e * TILES * width + j), min(WEIGHT_VECTORS, (across - j) // lanes)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: E402 (without Numba the imports below must not be reached)
 
+from contextlib import contextmanager
 from fractions import Fraction
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import conv_arrays, conv_case, dot
 from nnscratch.kernels import ConvSpec, cpu, im2col
-from nnscratch.kernels.cpu import conv_winograd, winograd_weight
-from nnscratch.kernels.cpu.chooser import choose
+from nnscratch.kernels.cpu import conv_winograd, winograd_apart, winograd_weight
+from nnscratch.kernels.cpu.chooser import _choose, choose
+from nnscratch.kernels.cpu.epilogue import Epilogue
 from nnscratch.kernels.cpu.linear_maps import MAPS
 from nnscratch.kernels.precision import precision
 
@@ -60,10 +62,62 @@ def cases(draw):
     return conv_case(*shapes, seed=draw(st.integers(0, 99)), dtype=np.float32, padding=padding, stride=stride)
 
 
+@contextmanager
+def step_by_step(limit=10**9):
+    """Layers of up to `limit` tiles are done by winograd_apart, whatever their weights."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd_apart, "MOST_TILES", limit)
+        patch.setattr(winograd_apart, "LEAST_WEIGHTS", 0)
+        yield
+
+
 @settings(max_examples=100, deadline=None)
-@given(cases(), st.sampled_from([2, 4]))
-def test_any_size(case, m):
-    check_all_directions(case, m)
+@given(cases(), st.sampled_from([2, 4]), st.booleans())
+def test_any_size(case, m, apart):
+    with step_by_step(10**9 if apart else 0):
+        check_all_directions(case, m)
+
+
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 2)])
+def test_few_tiles_and_many_weights(kernel, stride, m):
+    """More outputs than an item has panels, and channels that do not fill the last tile of the sums."""
+    options = {"dtype": np.float32, "padding": 1, "stride": stride}
+    case = conv_case((3, 283, 9, 7), (266, 283, kernel, kernel), **options)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("convolve", "correlate"):
+            patch.setattr(winograd_apart, name, counted := Counted(getattr(winograd_apart, name)))
+            check_all_directions(case, m)
+            assert counted.calls
+
+
+class Counted:
+    def __init__(self, function):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *args):
+        self.calls += 1
+        return self.function(*args)
+
+
+@pytest.mark.parametrize("m", [2, 4])
+def test_step_by_step_with_bias_activation_and_pool(m):
+    spec, x, w, _ = conv_case((3, 20, 10, 13), (70, 20, 3, 3), dtype=np.float32, padding=1)
+    bias = np.linspace(-1, 1, 70, dtype=np.float32)
+    whole, pooled = [], []
+    for limit in (0, 10**9):
+        with step_by_step(limit):
+            epilogue = Epilogue.of(bias, 0.25, 70, x.dtype)
+            whole.append(conv_winograd.conv(x, w, epilogue, spec=spec, m=m))
+            y, argmax = np.empty((3, 5, 6, 70), x.dtype), np.empty((3, 5, 6, 70), np.uint8)
+            conv_winograd.conv_pool(x, w, y, Epilogue.of(bias, 0.25, 70, x.dtype, argmax), spec=spec, m=m)
+            pooled.append((y, argmax))
+    exact = im2col.conv(x.astype(np.float64), w.astype(np.float64), spec=spec) + bias[:, None, None]
+    exact = np.where(exact > 0, exact, 0.25 * exact)
+    np.testing.assert_allclose(whole[1], exact, atol=BOUNDS[m] * 1.2e-7 * exact.std())
+    np.testing.assert_array_equal(whole[0], whole[1])
+    for a, b in zip(*pooled):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("m", [2, 4])
@@ -136,6 +190,16 @@ def test_the_choice_by_shape():
         spec = ConvSpec.of((32, 64, 16, 16), (64, 64 // change.get("groups", 1), 3, 3), **change)
         assert choose("conv", 32, spec, np.float32).name == "direct"
     assert choose("conv_weight", 32, ConvSpec.of((32, 3, 16, 16), (64, 3, 3, 3)), np.float32).name == "direct"
+
+
+def test_weight_gradients_of_deep_layers_are_estimated_step_by_step():
+    deep = ConvSpec.of((8, 512, 7, 7), (512, 512, 3, 3), padding=1)
+    step_by_step_cost = choose("conv_weight", 8, deep, np.float32).costs["winograd4"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd_apart, "MOST_TILES", 0)
+        _choose.cache_clear()
+        assert choose("conv_weight", 8, deep, np.float32).costs["winograd4"] > step_by_step_cost
+    _choose.cache_clear()
 
 
 STRIDED = ConvSpec.of((64, 64, 16, 16), (128, 64, 4, 4), stride=2, padding=1)
