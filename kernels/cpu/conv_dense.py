@@ -1,9 +1,9 @@
 """Convolutions whose kernel covers the whole unpadded input: one result pixel, so all three directions are matrix products.
 
-    y = x w'        gx = g w        gw = g' x        with x (N, C * pixels), w (O, C * pixels), g and y (N, O)
+    y = x w'        gx = g w        gw = g' x        with x (N, pixels * C), w (O, pixels * C), g and y (N, O)
 
 A classifier's or discriminator's last layer, and as a transposed convolution a generator's first, where any other algorithm would
-multiply mostly zeros.
+multiply mostly zeros. Images stay channels-last; weights are brought into that order, and their gradient out of it.
 """
 
 from math import prod
@@ -14,7 +14,7 @@ from ..arrays import channels_first
 from ..epilogue import finish
 from ..spec import ConvSpec
 from .epilogue import Epilogue
-from .launch import result_like
+from .layout import operand, transposed
 from .matmul import matmul
 
 
@@ -24,18 +24,19 @@ def applies(spec: ConvSpec) -> bool:
 
 
 def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
-    y = matmul(_matrix(x), _matrix(w).T).reshape(spec.output_shape(len(x)))
+    y = matmul(_matrix(operand(x)), _matrix(operand(w)).T).reshape(spec.output_shape(len(x)))
     return y if epilogue is None else finish(y, epilogue.bias, float(epilogue.slope))
 
 
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
-    gx = channels_first(result_like(g, spec.input_shape(len(g))))
-    gx[...] = matmul(_matrix(g), _matrix(w)).reshape(gx.shape)
+    gx = matmul(_matrix(g), _matrix(operand(w)))
+    gx = channels_first(gx.reshape(len(g), *spec.input, spec.in_channels))
     return gx if epilogue is None else finish(gx, epilogue.bias, float(epilogue.slope))
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
-    return matmul(_matrix(g).T, _matrix(x)).reshape(spec.weight_shape)
+    gw = matmul(_matrix(g).T, _matrix(operand(x)))
+    return transposed(gw.reshape(spec.out_channels, -1, spec.in_channels)).reshape(spec.weight_shape)
 
 
 def _matrix(a: np.ndarray) -> np.ndarray:

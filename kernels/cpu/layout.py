@@ -21,12 +21,12 @@ def operand(x: np.ndarray) -> np.ndarray:
     if last.flags.carray:
         return last
     if x.flags.carray and x.size > SMALL and x.dtype.char in "fd":
-        return _transposed(x.reshape(*x.shape[:2], -1)).reshape(last.shape)
+        return transposed(x.reshape(*x.shape[:2], -1)).reshape(last.shape)
     return np.require(last, requirements=["C", "A", "W"])
 
 
-def _transposed(x: np.ndarray) -> np.ndarray:
-    """y (n, columns, rows) = x (n, rows, columns) of matrices."""
+def transposed(x: np.ndarray) -> np.ndarray:
+    """y (n, columns, rows) = x (n, rows, columns) of contiguous matrices."""
     n, rows, columns = x.shape
     y = aligned((n, columns, rows), x.dtype)
     items = n * -(-columns // STRIP)
