@@ -19,6 +19,8 @@ def _generate(args: argparse.Namespace) -> int:
     from .tensor import to_numpy
 
     model, config = trained(args)
+    if config["task"] == "conv-lstm":
+        return _continue_films(args, model, config)
     walks = args.gif or args.interpolate
     if not latents.draws(model) and not (hasattr(model, "sample") and not walks):
         what = "has no latent space to walk through" if hasattr(model, "sample") else "draws no images"
@@ -66,6 +68,30 @@ def _generate(args: argparse.Namespace) -> int:
         for k, image in enumerate(images):
             viz.save_image(image, out / f"sample-{k:0{len(str(n - 1))}d}.png")
         print(f"{n} images: {out}/sample-{'0' * len(str(n - 1))}.png ...")
+    return 0
+
+
+def _continue_films(args: argparse.Namespace, model: Any, config: dict[str, Any]) -> int:
+    """Test films, drawn by --seed, whose second half the model makes up: as an animation, with --grid a row of pictures each."""
+    import numpy as np
+
+    from . import viz
+    from .data.dataset import gather
+    from .training.recipe import load_data
+    from .training.tasks.prediction import continued, save_films
+
+    for option in ("interpolate", "attribute", "steps"):
+        if getattr(args, option) is not None:
+            raise UsageError(f"--{option} is not for a conv-lstm, which continues films: -n, --seed, --gif and --grid are")
+    test = load_data(**config["data"])[1]
+    n = min(args.n or 6, len(test))
+    true = gather(test, np.sort(np.random.default_rng(args.seed).choice(len(test), n, replace=False)))[0]
+    films, out = continued(model, true), args.out or args.run / "generated"
+    out.mkdir(parents=True, exist_ok=True)
+    if args.grid:
+        print(viz.save_grid(films.reshape(-1, *films.shape[2:]), out / "films.png", films.shape[1]))
+    if args.gif or not args.grid:
+        print(save_films(true, films, out / "films.gif"))
     return 0
 
 

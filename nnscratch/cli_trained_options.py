@@ -24,6 +24,17 @@ examples:
   nnscratch edit runs/cnn style photo.jpg --style painting.jpg
 """
 
+_GENERATING = """\
+A vae, map-vae, gan, dcgan or wgan-gp draws images from random codes; a row-lstm draws them pixel by pixel. A conv-lstm is given
+the first half of N test films (default: 6) and continues them: films.gif, and with --grid films.png with a film in each row.
+
+examples:
+  nnscratch generate runs/dcgan -n 64 --grid
+  nnscratch generate runs/vae --gif --interpolate
+  nnscratch generate runs/conditional --attribute 7
+  nnscratch generate runs/films -n 4
+"""
+
 _ANONYMIZING = """\
 A region is X,Y,WIDTH,HEIGHT from the upper left corner of the upright picture, in pixels or %, or 'all'. Each option can be
 given several times. Only --mask removes everything: what --pixelate and --blur leave are at most 6x6 averages a region, which
@@ -97,7 +108,7 @@ def _generate(command: Callable[..., argparse.ArgumentParser]) -> None:
     from .cli_options import _count, _natural
     from .editing.interpolate import WAYS
 
-    generate = command("generate", "draw new images with a trained run")
+    generate = command("generate", "draw new images with a trained run, or continue films", _GENERATING)
     _run(generate)
     generate.add_argument(
         "-n", type=_count, metavar="N", help="how many images (default: 64; 6 for a walk, 8 for interpolations)"

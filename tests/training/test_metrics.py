@@ -1,4 +1,4 @@
-"""Metrics against scikit-learn and against loops."""
+"""Metrics against loops, and against scikit-learn where it is installed."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,32 @@ import nnscratch as nns
 from nnscratch.training import metrics
 
 labels = st.integers(1, 30).flatmap(lambda n: st.tuples(*[st.lists(st.integers(0, 4), min_size=n, max_size=n).map(np.array)] * 2))
+
+
+def counted(predicted, target, c):
+    """Precision, recall, F1 and support of class c, by counting."""
+    hits = sum(p == c and t == c for p, t in zip(predicted, target))
+    said, support = sum(p == c for p in predicted), sum(t == c for t in target)
+    missed, false = support - hits, said - hits
+    f1 = 2 * hits / (2 * hits + missed + false) if said + support else 0.0
+    return hits / said if said else 0.0, hits / support if support else 0.0, f1, support
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels)
+def test_classification_equals_counting(pair):
+    """Macro averages are over the classes that occur, weighted ones by support, and micro ones all are the accuracy."""
+    predicted, target = (x.tolist() for x in pair)
+    assert metrics.accuracy(*pair) == pytest.approx(sum(p == t for p, t in zip(predicted, target)) / len(target))
+    matrix = [[sum((t, p) == (i, j) for p, t in zip(predicted, target)) for j in range(5)] for i in range(5)]
+    np.testing.assert_array_equal(metrics.confusion_matrix(*pair, 5), matrix, err_msg="rows are the true classes")
+    each = np.array([counted(predicted, target, c) for c in range(5)])
+    np.testing.assert_allclose(metrics.precision_recall_f1(*pair, None, classes=5), each[:, :3].T)
+    occurring = each[sorted(set(predicted) | set(target))]
+    np.testing.assert_allclose(metrics.precision_recall_f1(*pair), occurring[:, :3].mean(0))
+    weighted = (occurring[:, :3] * occurring[:, 3:]).sum(0) / len(target)
+    np.testing.assert_allclose(metrics.precision_recall_f1(*pair, "weighted"), weighted)
+    np.testing.assert_allclose(metrics.precision_recall_f1(*pair, "micro"), [metrics.accuracy(*pair)] * 3)
 
 
 @settings(max_examples=60, deadline=None)

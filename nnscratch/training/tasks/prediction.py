@@ -76,23 +76,34 @@ class Prediction(Task):
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Films of which the model saw the first half and made up the second, as an animation and as strips."""
-        film = next(_films(dataset, device_of(model), 6))
-        half = film.shape[1] // 2
-        with no_grad():
-            expected = to_numpy(model.predict(film[:, :half], film.shape[1] - half))
-        true = to_numpy(film)
-        continued = np.concatenate([true[:, :half], expected], 1)
-        frames = [viz.grid(np.concatenate([true[:, t], continued[:, t]]), len(true), zoom=2) for t in range(true.shape[1])]
-        strips = [part for pair in zip(true[:3, half:], continued[:3, half:]) for part in pair]
-        columns = true.shape[1] - half
+        true = to_numpy(next(_films(dataset, device_of(model), 6)))
+        films = continued(model, true)
+        half = true.shape[1] // 2
+        strips = [part for pair in zip(true[:3, half:], films[:3, half:]) for part in pair]
         return {
-            viz.save_gif(
-                np.stack(frames), folder / "films.gif", fps=6
-            ): "films above; below, seen to the middle and then continued",
+            save_films(true, films, folder / "films.gif"): "films above; below, seen to the middle and then continued",
             viz.save_grid(
-                np.concatenate(strips), folder / "continued.png", columns
+                np.concatenate(strips), folder / "continued.png", true.shape[1] - half
             ): "the second halves: true, and continued below",
         }
+
+
+def continued(model: Any, films: np.ndarray) -> np.ndarray:
+    """Films (N, T, C, H, W) of which the second half is what the model makes of the first."""
+    half = films.shape[1] // 2
+    with no_grad():
+        after = model.predict(as_tensor(films[:, :half]).to(device_of(model)), films.shape[1] - half)
+    return np.concatenate([films[:, :half], to_numpy(after)], 1)
+
+
+def save_films(true: np.ndarray, films: np.ndarray, path: Path) -> Path:
+    """An animation of films (N, T, C, H, W) side by side, at most six in a row, each row of true ones above that of `films`."""
+    rows = range(0, len(true), 6)
+    blank = np.ones_like(true[:1]).repeat(-len(true) % min(6, len(true)), 0)  # fills up the last row
+    true, films = (np.concatenate([part, blank]) for part in (true, films))
+    pairs = np.concatenate([part[k : k + 6] for k in rows for part in (true, films)])
+    frames = [viz.grid(pairs[:, t], min(6, len(true)), zoom=2) for t in range(true.shape[1])]
+    return viz.save_gif(np.stack(frames), path, fps=6)
 
 
 def _films(dataset: Dataset, device: str, size: int = 50) -> Iterator[Tensor]:
