@@ -226,12 +226,13 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from .training.checkpoint import Run
-    from .training.recipe import load_data, restore, saved_config, task_of
+    from .training.recipe import check_classes, load_data, restore, saved_config, task_of
 
     run = Run(args.run)
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
     train, test = load_data(**config["data"])
+    check_classes(config, train)
     task = task_of(config)
     task.begin(config["data"], train, run.folder)
     if args.judge is not None:

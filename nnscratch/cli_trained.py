@@ -92,14 +92,17 @@ def trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
 
 
 def class_names(config: dict[str, Any], classes: int) -> list[str]:
-    """The names of the classes of a run's data where it can be found, else their numbers."""
+    """The names of the classes of a run, which its configuration holds; of an older run those of its data, or their numbers."""
     from .training.recipe import load_data
 
-    try:
-        names = [str(name) for name in load_data(**config["data"])[1].classes]
-    except (ValueError, OSError, RuntimeError):
-        names = []
-    return names if len(names) == classes else [str(k) for k in range(classes)]
+    names = config.get("classes")
+    if names is None:
+        try:
+            names = [str(name) for name in load_data(**config["data"])[1].classes]
+        except (ValueError, OSError, RuntimeError):
+            names = []
+    fits = isinstance(names, list) and len(names) == classes and all(isinstance(name, str) for name in names)
+    return names if fits else [str(k) for k in range(classes)]
 
 
 def class_number(text: str, names: Sequence[str], option: str) -> int:

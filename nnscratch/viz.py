@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,8 @@ def save_captioned(
     for k, (ax, tile) in enumerate(zip(axes.flat, tiles)):
         ax.imshow(tile, interpolation="nearest")
         colour = marks[k] if marks else "black"
-        ax.text(0.5, -0.06, captions[k], transform=ax.transAxes, ha="center", va="top", fontsize=9, color=colour)
+        place = {"transform": ax.transAxes, "ha": "center", "va": "top"}
+        ax.text(0.5, -0.06, captions[k], fontsize=9, color=colour, parse_math=False, **place)
     if title:
         figure.suptitle(title, fontsize=11)
     return _write(figure, path)
@@ -187,8 +189,9 @@ def save_confusion(matrix: Any, classes: Sequence[str], path: str | Path) -> Pat
                 j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color="white" if shares[i, j] > 0.5 else "black"
             )
     long = max(map(len, classes)) > 3
-    ax.set_xticks(range(n), classes, rotation=60 if long else 0, ha="right" if long else "center", fontsize=8)
-    ax.set_yticks(range(n), classes, fontsize=8)
+    plain = {"fontsize": 8, "parse_math": False}  # a name may have a $ in it
+    ax.set_xticks(range(n), classes, rotation=60 if long else 0, ha="right" if long else "center", **plain)
+    ax.set_yticks(range(n), classes, **plain)
     ax.set_xlabel("predicted")
     ax.set_ylabel("true")
     return _write(figure, path)
@@ -205,5 +208,7 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _write(figure: Any, path: str | Path) -> Path:
-    figure.savefig(path, dpi=120, facecolor="white")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in a script without a font here show as boxes
+        figure.savefig(path, dpi=120, facecolor="white")
     return Path(path)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,7 +220,8 @@ def test_bad_pictures_can_be_left_out(tmp_path, capsys):
     data = ["--data", f"folder:{tmp_path / 'photos'}", "--size", "8"]
     args = ["train", "cnn", *data, "--out", str(tmp_path / "run"), "--epochs", "1", "--quiet"]
     assert main(args) == 1
-    assert f"{bad}: cannot be read as a picture" in error_of(capsys)
+    message = error_of(capsys)
+    assert f"{bad}: cannot be read as a picture" in message and "--skip-bad, leaves out such pictures" in message
     assert main([*args, "--skip-bad"]) == 0
     warning, *more = capsys.readouterr().err.splitlines()
     assert warning.startswith(f"nnscratch: warning: {tmp_path / 'photos'}: left out 1 of 20 pictures; the first: {bad}: ")
@@ -229,6 +231,28 @@ def test_bad_pictures_can_be_left_out(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "run")]) == 0
     assert main(["summary", "cnn", *data, "--skip-bad"]) == 0
     assert "Conv2d" in capsys.readouterr().out
+
+
+def test_the_classes_of_a_folder_stay_with_the_run(tmp_path, capsys):
+    from PIL import Image
+
+    photos, run = tmp_path / "photos", tmp_path / "run"
+    for name in ("wei\u00dfe Katzen", "dogs"):
+        (photos / name).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8)).save(photos / name / f"{i}.png")
+    assert main(["train", "cnn", "--data", f"folder:{photos}", "--out", str(run), "--epochs", "1", "--quiet"]) == 0
+    picture, moved = photos / "dogs" / "1.png", tmp_path / "elsewhere"
+    (photos / "ants").mkdir()
+    shutil.copy(picture, photos / "ants")
+    for command in (["evaluate", str(run)], ["train", "cnn", "--out", str(run), "--resume", "--epochs", "2"]):
+        capsys.readouterr()
+        assert main(command) == 1
+        assert "has the classes ants, dogs, wei\u00dfe Katzen; the run was trained on dogs, wei\u00dfe Katzen" in error_of(capsys)
+    photos.rename(moved)
+    explain = ["explain", str(run), str(moved / "dogs" / "1.png"), "--out", str(tmp_path / "out")]
+    assert main([*explain, "--target", "wei\u00dfe Katzen"]) == 0
+    assert "explained: wei\u00dfe Katzen" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

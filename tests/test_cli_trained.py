@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import nnscratch as nns
-from nnscratch import models
+from nnscratch import models, viz
 from nnscratch.cli import main
 from nnscratch.data import SHAPES
+from nnscratch.data.dataset import gather
 from nnscratch.editing import read_picture
 from nnscratch.training import Run
+from nnscratch.training.recipe import load_data
 from nnscratch.training.tasks import TASKS
 
 Image = pytest.importorskip("PIL.Image")
@@ -28,7 +30,7 @@ def make_run(folder, task, options, model_config, data="shapes"):
     nns.manual_seed(0)
     run = Run(folder)
     chosen = TASKS[task](**options).chosen
-    data = {"name": data, "size": 16 if data == "shapes" else 8, "limit": 60, "skip_bad": False}
+    data = {"name": data, "size": 8 if data == "digits" else 16, "limit": 60, "skip_bad": False}
     run.create({"task": task, "options": chosen, "data": data, "model": model_config, "training": TRAINING})
     run.save(3, {"model": models.build(task, model_config).state_dict()}, {})
     run.write_metrics([{"epoch": 1, "train_loss": 2.0, "test_loss": 1.0}])
@@ -46,6 +48,7 @@ def runs(tmp_path_factory):
     make_run(root / "vae", "vae", {}, {"image_shape": [3, 16, 16], "hidden": 8, "latent": 3})
     make_run(root / "cvae", "vae", {"conditional": True}, {"image_shape": [3, 16, 16], "hidden": 8, "latent": 3, "classes": 6})
     make_run(root / "gan", "gan", {}, {"image_shape": [3, 16, 16], "latent": 4, "hidden": 8})
+    make_run(root / "films", "conv-lstm", {}, {"channels": 3, "hidden": [4]}, "moving-shapes")
     make_run(root / "rows", "row-lstm", {}, {"image_shape": [1, 8, 8], "hidden": 8, "layers": 1, "row_hidden": 8}, "digits")
     return root
 
@@ -343,10 +346,33 @@ def test_generate(runs, tmp_path, capsys):
         assert says in error_of(capsys)
 
 
+def test_films_are_continued(runs, tmp_path, capsys):
+    test = load_data("moving-shapes", 16, 60)[1]
+    assert call("generate", runs / "films", "-n", "7", "--grid", "--gif", "--out", tmp_path) == 0
+    sheet = read_picture(tmp_path / "films.png").pixels.transpose(1, 2, 0)
+    true = viz.grid(gather(test, np.arange(len(test)))[0].reshape(-1, 3, 16, 16), 20)
+    rows = np.split(sheet[:-2], 7)
+    films = np.split(true[:-2], len(test))
+    half = sheet.shape[1] // 2
+    shown = [[k for k, film in enumerate(films) if np.array_equal(film[:, :half], row[:, :half])] for row in rows]
+    assert all(len(found) == 1 for found in shown) and len({k for (k,) in shown}) == 7, "seven films, seen to the middle"
+    assert not any(np.array_equal(films[k], row) for (k,), row in zip(shown, rows))
+    with Image.open(tmp_path / "films.gif") as animation:
+        assert animation.n_frames == 20 and animation.size == (2 + 6 * 34, 2 + 4 * 34), (
+            "two rows of six films, true and continued"
+        )
+    before = (tmp_path / "films.gif").read_bytes()
+    assert call("generate", runs / "films", "-n", "7", "--seed", "1", "--out", tmp_path) == 0
+    assert (tmp_path / "films.gif").read_bytes() != before
+    capsys.readouterr()
+    assert call("generate", runs / "films", "--interpolate") == 2
+    assert "--interpolate is not for a conv-lstm, which continues films" in error_of(capsys)
+
+
 def test_runs_lists_all_of_them(runs, tmp_path, capsys):
     assert call("runs", runs) == 0
     lines = capsys.readouterr().out.splitlines()
-    names = "run cnn colourise cvae denoise enhance gan inpaint rows vae".split()
+    names = "run cnn colourise cvae denoise enhance films gan inpaint rows vae".split()
     assert [line.split()[0] for line in lines] == names
     assert lines[1].split() == ["cnn", "cnn", "shapes", "1/1", "3", "loss", "1"]
     assert call("runs", tmp_path) == 0 and f"no runs in {tmp_path}" in capsys.readouterr().out

@@ -67,6 +67,14 @@ def test_figures_are_written(tmp_path):
         assert 0 < (picture[..., :3] != 255).any(-1).mean() < 0.9, "neither empty nor black"
 
 
+def test_any_name_can_be_drawn(tmp_path):
+    """Names of folders: not formulas, and in scripts that the font lacks."""
+    names = ["5 $^{ to $9", "\u65e5\u672c \u732b"]
+    viz.save_confusion(np.eye(2, dtype=int), names, tmp_path / "a.png")
+    viz.save_captioned(np.zeros((2, 1, 8, 8)), [f"{name}\n(true: {name})" for name in names], tmp_path / "b.png")
+    assert read(tmp_path / "a.png").size and read(tmp_path / "b.png").size
+
+
 def test_one_epoch_and_test_only_quantities_can_be_drawn(tmp_path):
     viz.save_curves([{"epoch": 1, "test_accuracy": 0.5}], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000

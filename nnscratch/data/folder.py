@@ -140,7 +140,7 @@ class ImageFolder(ImageSet):
                     images.append(image)
             except DataError as fault:
                 if on_error == "raise":
-                    raise
+                    raise DataError(f"{fault} (on_error='skip', --skip-bad, leaves out such pictures)") from fault
                 faults[path] = fault
         if faults:
             first = next(iter(faults.values()))

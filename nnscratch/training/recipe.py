@@ -59,9 +59,21 @@ def configure(
         "options": task.chosen,
         "data": data,
         "model": task.model_config(sample[0].shape, len(train.classes)),
+        "classes": _names(train),
         "training": {**DEFAULTS, **defaults, **_without_none(given)},
     }
     return config, (train, test)
+
+
+def _names(data: Dataset) -> list[str]:
+    return [str(name) for name in data.classes]
+
+
+def check_classes(config: dict[str, Any], data: Dataset) -> None:
+    """Raise ValueError where the classes of the data are no longer those that the run was trained on: its labels would lie."""
+    was, now = config.get("classes", _names(data)), _names(data)  # a run may be older than their being noted
+    if was != now:
+        raise ValueError(f"{config['data']['name']} has the classes {', '.join(now)}; the run was trained on {', '.join(was)}")
 
 
 def _without_none(given: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +114,7 @@ class Session:
         self.options = options = config["training"]
         backend.manual_seed(options["seed"])
         train, self.test = data or load_data(**config["data"])
+        check_classes(config, train)
         self.task.begin(config["data"], train, run.folder)
         self.validation = None
         if options["patience"] is not None or options["schedule"] == "plateau":
