@@ -237,13 +237,13 @@ def _evaluate(args: argparse.Namespace) -> int:
     task.begin(config["data"], train, run.folder)
     if args.judge is not None:
         task.judged_by(_classifier(Run(args.judge), task.input_shape(config["model"]), args.device))
+    bound = task.likelihood_bound(model, test, args.iwae) if args.iwae else None
     numbers = task.report(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
     for name, value in numbers.items():
         print(f"  {name:<15} {value:.6g}")
-    if args.iwae:
-        nats, error = task.likelihood_bound(model, test, args.iwae)
-        print(f"  {'iwae_nll':<15} {nats:.6g} +- {error:.2g} ({args.iwae} samples)")
+    if bound is not None:
+        print(f"  {'iwae_nll':<15} {bound[0]:.6g} +- {bound[1]:.2g} ({args.iwae} samples)")
     return 0
 
 

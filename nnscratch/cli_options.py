@@ -34,6 +34,15 @@ exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 stopped
 """
 
 
+_NUMBERS = """\
+loss: cross-entropy in nats an image (cnn, lstm), or in nats a pixel (conv-lstm); squared error of values in 0..1 (autoencoder);
+an upper bound of -log p(x) in nats an image (vae), or that itself (row-lstm). map-vae: the bound with beta in it.
+plain_psnr, still_psnr: what needs no model, for comparison. active: numbers of the code in use.
+*_fid, *_kid: distance of samples from test images over the features of a judge, 0 for none; lenet is that of the package (MNIST),
+judge a network trained on the run's own data, pixel none. recognised: samples that the judge is sure of by 0.9 or more.
+"""
+
+
 class UsageError(Exception):
     """What was asked for makes no sense; the message says why."""
 
@@ -73,7 +82,7 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
         system.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the full traceback of an error")
         _training_options(system, task)
 
-    evaluate = command("evaluate", "print the numbers of a trained model on its test images")
+    evaluate = command("evaluate", "print the numbers of a trained model on its test images", _NUMBERS)
     evaluate.add_argument("run", type=Path, metavar="RUN", help="run directory")
     evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
     bound = "also the log-likelihood bound of a VAE from K samples an image (500 or more tell it to a few tenths of a nat)"
@@ -188,7 +197,7 @@ def _data_options(parser: argparse.ArgumentParser, default: str | None, note: st
     from .data import NAMES, Shapes
 
     parser.add_argument("--data", default=default, metavar="NAME", help=", ".join(NAMES) + note)
-    parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels (digits, shapes, folders)")
+    parser.add_argument("--size", type=_count, metavar="N", help="scale the images to N x N pixels")
     parser.add_argument(
         "--skip-bad", action="store_true", default=None, help="leave out pictures of a folder that cannot be read"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .serialization import atomic_write
 from .tensor import to_numpy
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3b6fb6", "#d9822b", "#2e8b57", "#c0392b", "#6b7280"
@@ -62,8 +64,20 @@ def save_image(image: Any, path: str | Path) -> Path:
         image = image.transpose(1, 2, 0)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
-    Image.fromarray(np.ascontiguousarray(image)).save(path)
-    return Path(path)
+    return _save(Image.fromarray(np.ascontiguousarray(image)), path)
+
+
+def _save(picture: Any, path: str | Path, **options: Any) -> Path:
+    """Write a Pillow image, wholly or not at all; its name says the format."""
+    from PIL import Image
+
+    path, data = Path(path), io.BytesIO()
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path}: the name must say a picture's format, such as .png")
+    picture.save(data, kind, **options)
+    atomic_write(path, data.getvalue())
+    return path
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -93,8 +107,7 @@ def save_gif(frames: Any, path: str | Path, fps: float = 8) -> Path:
     if frames.ndim != 4 or frames.shape[-1] != 3:
         frames = _channels_last(frames)
     first, *rest = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]
-    first.save(path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
-    return Path(path)
+    return _save(first, path, save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
 
 
 def save_captioned(
@@ -208,7 +221,9 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _write(figure: Any, path: str | Path) -> Path:
+    path, data = Path(path), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in a script without a font here show as boxes
-        figure.savefig(path, dpi=120, facecolor="white")
-    return Path(path)
+        figure.savefig(data, format=path.suffix[1:] or "png", dpi=120, facecolor="white")
+    atomic_write(path, data.getvalue())
+    return path

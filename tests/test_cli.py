@@ -183,6 +183,13 @@ def test_patience_holds_out_a_tenth(tmp_path):
     assert Run(tmp_path / "run").latest().step <= 2 * 6
 
 
+def test_too_few_images_to_hold_any_out(tmp_path, capsys):
+    args = ["train", "cnn", "--data", "digits", "--limit", "9", "--out", str(tmp_path / "run"), "--patience", "1"]
+    assert main(args) == 1
+    assert "hold out a tenth: 9 training images are too few" in error_of(capsys)
+    assert not (tmp_path / "run").exists()
+
+
 def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
     assert train(tmp_path / "run", "--resume") == 2
     assert "there is no run to resume" in error_of(capsys)

@@ -1,5 +1,7 @@
 """Pictures: the arrays exactly, the files by reading them back."""
 
+import errno
+
 import numpy as np
 import pytest
 
@@ -80,8 +82,28 @@ def test_one_epoch_and_test_only_quantities_can_be_drawn(tmp_path):
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize("kind", ["image", "animation", "figure"])
+def test_a_full_disk_leaves_the_old_picture(tmp_path, monkeypatch, kind):
+    def full(path, data):
+        path.write_bytes(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    draw = {
+        "image": lambda path: viz.save_image(np.zeros((4, 4)), path),
+        "animation": lambda path: viz.save_gif(np.zeros((2, 1, 4, 4)), path),
+        "figure": lambda path: viz.save_bars(np.ones(3), path, "x", "y"),
+    }[kind]
+    path = draw(tmp_path / f"a.{'gif' if kind == 'animation' else 'png'}")
+    before = path.read_bytes()
+    monkeypatch.setattr("nnscratch.serialization.write_synced", full)
+    with pytest.raises(OSError, match="could not write .*a.* .No space left on device"):
+        draw(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
 def test_wrong_input(tmp_path):
     for call, message in [
+        (lambda: viz.save_image(np.zeros((4, 4)), tmp_path / "a"), "the name must say a picture's format"),
         (lambda: viz.grid(np.zeros((2, 5, 4, 4))), "1 or 3"),
         (lambda: viz.grid(np.zeros((0, 1, 4, 4))), "no images"),
         (lambda: viz.save_curves([{"epoch": 1}], tmp_path / "a.png"), "no 'train_"),

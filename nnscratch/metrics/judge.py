@@ -7,6 +7,8 @@ the same data, nothing else. Images without classes are compared by coarse pixel
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +91,8 @@ def judge_of(data_name: str, image_shape: Sequence[int], classes: int, train: Da
             network = LeNet(image_shape[0], image_shape[1], classes)
             network.load_state_dict(load(file))
         else:
+            if sys.stderr.isatty() and not os.environ.get("NNSCRATCH_QUIET"):
+                print("nnscratch: a judge of the samples is trained first, once for this run ...", file=sys.stderr, flush=True)
             network = train_judge(train, image_shape, classes)
             save(network, file)
     return lenet_judge(network, name)

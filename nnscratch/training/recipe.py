@@ -119,6 +119,8 @@ class Session:
         self.validation = None
         if options["patience"] is not None or options["schedule"] == "plateau":
             train, self.validation = random_split(train, [0.9, 0.1], seed=options["seed"])
+            if not len(self.validation):
+                raise ValueError(f"--patience and --schedule plateau hold out a tenth: {len(train)} training images are too few")
         self.model = models.build(config["task"], config["model"]).to(device=device)
         self.ema = None if options["ema"] is None else optim.EMA(self.task.averaged(self.model), options["ema"], warmup=True)
         loader = self._loader(train, pin_memory=not str(device).startswith("cpu"))
