@@ -57,6 +57,18 @@ def test_the_generator_has_a_usable_gradient_when_the_discriminator_is_sure(kind
     assert gradient_of_generator(30, as_printed) < 1e-6 * even
 
 
+@pytest.mark.parametrize("kind", ["non-saturating", "hinge", "wasserstein", "least-squares"])
+def test_the_generators_step_raises_the_score_of_its_samples(kind):
+    """Minimising log D(G(z)), as one article prints it, would lower it."""
+    nns.manual_seed(0)
+    model = GAN((1, 8, 8), latent=5, hidden=16)
+    weights, z = list(model.generator.parameters()), nns.randn(8, 5)
+    model.noise = lambda n: z
+    descent = nns.grad(TASKS["gan"](loss=kind).generator_loss(model, (z,), 0)[0], weights)
+    ascent = nns.grad(model(model.generator(z)).mean(), weights)
+    assert sum(float((a.numpy() * b.numpy()).sum()) for a, b in zip(descent, ascent)) < 0
+
+
 def test_the_discriminator_sees_real_and_generated_images():
     nns.manual_seed(0)
     task, model = TASKS["dcgan"](width=4), DCGAN((1, 8, 8), latent=5, width=4)
