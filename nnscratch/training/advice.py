@@ -19,8 +19,13 @@ def rising(history: History, name: str = "train_loss", epochs: int = 3) -> str |
     return f"rising loss: for {epochs} epochs the training loss has risen; the learning rate may be too high (--lr, --clip-norm)"
 
 
-def overfitting(history: History, epochs: int = 5, margin: float = 0.05) -> str | None:
-    """The test loss has its lowest value `epochs` or more behind it and is `margin` above that, while training still improves."""
+def overfitting(
+    history: History, epochs: int = 5, margin: float = 0.05, remedies: Sequence[str] = ("--patience", "--weight-decay")
+) -> str | None:
+    """The test loss has its lowest value `epochs` or more behind it and is `margin` above that, while training still improves.
+
+    `remedies`: options of the system that may help.
+    """
     held_out = "validation_loss" if history and "validation_loss" in history[-1] else "test_loss"
     rows = [row for row in history if held_out in row and "train_loss" in row]
     if not rows:
@@ -32,7 +37,29 @@ def overfitting(history: History, epochs: int = 5, margin: float = 0.05) -> str 
         return None
     return (
         f"overfitting: the loss on images held out was lowest in epoch {int(lowest['epoch'])} and rises since, while that of "
-        "training still falls (--patience, --dropout, --weight-decay, --augment; or the best checkpoint)"
+        f"training still falls ({', '.join(remedies)}; or the best checkpoint)"
+    )
+
+
+def guessing(history: History, classes: int, epochs: int = 3) -> str | None:
+    """After `epochs` epochs the mean recall of the classes on test images is hardly above 1 / classes, that of any guess."""
+    chance = 1 / max(1, classes)
+    if len(history) < epochs or history[-1].get("test_recall", 1.0) > chance + 0.1 * (1 - chance):
+        return None
+    return (
+        f"guessing: after {len(history)} epochs the classes are told apart hardly better than by chance, {chance:.0%} of each; "
+        "where the training loss stands still the learning rate may be too high (--lr), where it still falls --epochs may help"
+    )
+
+
+def no_better(history: History, plain: str, how: str, epochs: int = 3) -> str | None:
+    """After `epochs` epochs 'test_psnr' is below the number `plain` of what needs no training; `how` says what that is."""
+    row = history[-1] if len(history) >= epochs else {}
+    if not row.get("test_psnr", 0.0) < row.get(plain, 0.0):
+        return None
+    return (
+        f"no use yet: after {len(history)} epochs the images are worse than {how}, {row['test_psnr']:.1f} against "
+        f"{row[plain]:.1f} dB (--epochs, another --lr, more images)"
     )
 
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 
-def adversarial_advice(row: dict[str, float], classes: int, epoch: int, epochs: int) -> list[str]:
-    """What is wrong after an epoch, with what to try; nothing where all is well.
+def adversarial_advice(
+    row: dict[str, float], classes: int, epoch: int, epochs: int, chosen: Mapping[str, Any] | None = None
+) -> list[str]:
+    """What is wrong after an epoch, with what to try: of the system's options `chosen` those that are not in use yet.
 
     Of `row` these are read, where they are there: 'train_told_apart', the share of images that the discriminator takes for what
     they are; 'test_classes_covered' of `classes`, and 'test_diversity', the spread of samples over that of real images. An early
     lack of variety is no fault: it counts after a fifth of the epochs and 500 steps ('step').
     """
-    found = []
+    found, chosen = [], chosen or {}
+    steadier = ["--r1 1"] * (not chosen.get("r1")) + ["--diffaugment translation"] * (chosen.get("diffaugment", "none") == "none")
+    bounded = ["--spectral-norm"] * (chosen.get("spectral_norm") is False)
     told = row.get("train_told_apart", 0.0)
     if told > 0.99:
         found.append(
             f"the discriminator wins outright: it is right about {told:.1%} of the images, so that the generator learns little "
-            "from it. Try --r1 1, --spectral-norm, --diffaugment translation, or a lower --lr"
+            f"from it. Try {', '.join([*steadier, *bounded, 'a lower --lr'])}"
         )
     if 5 * epoch <= epochs or row.get("step", 500) < 500:
         return found
-    remedy = "Try --r1 1, --diffaugment translation, a lower --lr, or the system wgan-gp"
+    other = ["the system wgan-gp"] * (chosen.get("loss") != "wasserstein")
+    remedy = f"Try {', '.join([*steadier, 'a lower --lr', *other])}"
     covered, diversity = row.get("test_classes_covered", classes), row.get("test_diversity", 1.0)
     if diversity < 0.4:
         found.append(
@@ -45,8 +51,8 @@ def setup_advice(kind: str, gp: float, r1: float, spectral_norm: bool, mixing: l
         )
     if kind == "wasserstein" and not (gp or r1 or spectral_norm):
         found.append(
-            "the Wasserstein loss without --gp, --r1 or --spectral-norm has no bound on the critic's slope: its scores will grow "
-            "without end"
+            "the Wasserstein loss without --gp or --r1 (in dcgan and wgan-gp also --spectral-norm) has no bound on the critic's "
+            "slope: its scores will grow without end"
         )
     return found
 

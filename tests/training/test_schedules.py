@@ -1,15 +1,18 @@
 """What changes over a training: learning rates, the weight of the KL term; and what is said when it goes wrong."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 
 import nnscratch as nns
 from nnscratch import optim
+from nnscratch.cli import main
 from nnscratch.training import advice
 from nnscratch.training.annealing import kl_weight
 from nnscratch.training.schedule import SCHEDULES, schedule
+from nnscratch.training.tasks import TASKS
 
 
 def rates(name, steps):
@@ -95,6 +98,46 @@ def test_learning_by_heart_is_noticed():
     validated = history(train_loss=falling, test_loss=falling, validation_loss=[1, 0.8, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0])
     assert "lowest in epoch 3" in advice.overfitting(validated)
     assert advice.overfitting([{"epoch": 1}]) is None
+
+
+def test_a_classifier_that_guesses_is_noticed():
+    for classes, guess, better in ((10, 0.12, 0.3), (2, 0.52, 0.7)):
+        assert f"{1 / classes:.0%} of each" in advice.guessing(history(test_recall=[0.5, 0.5, guess]), classes)
+        assert advice.guessing(history(test_recall=[0.1, 0.1, better]), classes) is None
+        assert advice.guessing(history(test_recall=[guess, guess]), classes) is None, "the beginning is given time"
+
+
+def test_what_is_worse_than_no_model_is_noticed():
+    worse = history(test_psnr=[9.0, 9.0, 18.0], test_plain_psnr=[20.0] * 3)
+    assert "worse than a filter, 18.0 against 20.0 dB" in advice.no_better(worse, "test_plain_psnr", "a filter")
+    assert advice.no_better(worse[:2], "test_plain_psnr", "a filter") is None
+    assert advice.no_better(history(test_psnr=[9, 9, 21], test_plain_psnr=[20] * 3), "test_plain_psnr", "a filter") is None
+    assert advice.no_better(history(test_psnr=[9, 9, 9]), "test_plain_psnr", "a filter") is None
+
+
+BAD = {"test_recall": 0.1, "test_psnr": 9.0, "test_plain_psnr": 20.0, "test_still_psnr": 20.0, "train_told_apart": 1.0}
+BAD |= {"test_active": 0, "test_kl": 0.0, "test_diversity": 0.1, "step": 900}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_system_warns_and_names_options_that_it_has(name, capsys):
+    task = TASKS[name](**({"purpose": "denoise"} if name == "autoencoder" else {}))
+    task.classes = 10
+    rows = [{**BAD, "epoch": k + 1, "train_loss": 1 - 0.1 * k, "test_loss": 1.0 + (k > 2)} for k in range(8)]
+    overfitted = task.advice(rows, 8)
+    diverged = task.advice([{**row, "train_loss": row["epoch"]} for row in rows], 8)
+    with pytest.raises(SystemExit):
+        main(["train", name, "--help"])
+    known = set(re.findall(r"--[a-z0-9-]+", re.sub(r"-\n +", "-", capsys.readouterr().out)))
+    named = set(re.findall(r"--[a-z0-9-]+", " ".join([*overfitted, *diverged])))
+    assert named and named <= known
+    kinds = {text.partition(":")[0] for text in [*overfitted, *diverged]}
+    if name in ("gan", "dcgan", "wgan-gp"):
+        assert {text.split(":")[0] for text in overfitted} == {"the discriminator wins outright", "mode collapse"}
+    else:
+        own = {"vae": "posterior collapse", "map-vae": "posterior collapse", "autoencoder": "no use yet"}
+        own |= {"conv-lstm": "no use yet", "cnn": "guessing", "lstm": "guessing"}
+        assert kinds == {"rising loss", "overfitting", *([own[name]] if name in own else [])}
 
 
 def test_a_collapsed_posterior_is_noticed():

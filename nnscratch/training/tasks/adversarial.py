@@ -197,7 +197,7 @@ class AdversarialTask(Task):
 
     def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
         classes = 0 if self._judge is None else self._judge.classes
-        return adversarial_advice(history[-1], classes, int(history[-1]["epoch"]), epochs)
+        return adversarial_advice(history[-1], classes, int(history[-1]["epoch"]), epochs, self.chosen)
 
     # ------------------------------------------------------------------------------------------------------- pictures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from ...models.cnn import PRESETS
 from ...nn import functional as F
 from ...ops import softmax
 from ...tensor import Tensor, as_tensor, to_numpy
-from .. import metrics
+from .. import advice, metrics
 from .common import Option, Task, device_of, in_batches
 
 
@@ -44,6 +45,16 @@ class Classification(Task):
     @staticmethod
     def input_shape(model_config: dict[str, Any]) -> tuple[int, ...]:
         return model_config["in_channels"], *model_config["image_size"]
+
+    classes = 0  # as `begin` found them
+
+    def begin(self, data: dict[str, Any], train: Dataset, folder: Path) -> None:  # noqa: ARG002
+        """The number of classes, for `advice`."""
+        self.classes = len(train.classes)
+
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
+        text = advice.guessing(history, self.classes)
+        return [*super().advice(history, epochs), *([text] if text else [])]
 
     def criterion(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy, or the squared error between probabilities and one-hot labels, summed over the classes (Brier 1950)."""

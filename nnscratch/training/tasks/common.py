@@ -140,7 +140,9 @@ class Task(ABC):
 
         What is before the colon names the trouble, and each is said once.
         """
-        return [text for text in (advice.rising(history), advice.overfitting(history)) if text]
+        dropout, augment = ["--dropout"] * ("dropout" in self.options), ["--augment"] * (len(self.axes) == 3)
+        remedies = ("--patience", *dropout, "--weight-decay", *augment)
+        return [text for text in (advice.rising(history), advice.overfitting(history, remedies=remedies)) if text]
 
     def likelihood_bound(self, model: Any, dataset: Dataset, k: int) -> tuple[float, float]:  # noqa: ARG002
         """(Negative log-likelihood in nats an image, its standard error), bounded with k samples of a latent code.

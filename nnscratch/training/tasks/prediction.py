@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from ...data.dataset import gather
 from ...models import ConvLSTM
 from ...nn import functional as F
 from ...tensor import Tensor, as_tensor, to_numpy
-from .. import metrics
+from .. import advice, metrics
 from .common import Option, Task, device_of
 
 
@@ -73,6 +73,10 @@ class Prediction(Task):
         loss, *errors = (sums / n).tolist()
         psnr, still, continued_psnr = (float(10 * np.log10(1 / max(error, 1e-12))) for error in errors)
         return {"loss": loss, "psnr": psnr, "still_psnr": still, "continued_psnr": continued_psnr}
+
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
+        text = advice.no_better(history, "test_still_psnr", "the last picture shown again")
+        return [*super().advice(history, epochs), *([text] if text else [])]
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Films of which the model saw the first half and made up the second, as an animation and as strips."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,9 +16,16 @@ from ...models import Autoencoder
 from ...models.autoencoder import PURPOSES
 from ...nn import functional as F
 from ...tensor import Tensor, to_numpy
-from .. import metrics
+from .. import advice, metrics
 from ..corruption import corrupt, plain_repair
 from .common import Option, Task, device_of, in_batches, rows_of, spread
+
+_PLAIN = {  # what `plain_repair` does
+    "denoise": "they were before",
+    "enhance": "a bicubic enlargement",
+    "inpaint": "holes filled with one colour",
+    "colourise": "they are in grey",
+}
 
 
 class Restoration(Task):
@@ -73,6 +81,11 @@ class Restoration(Task):
         error, ssim, plain_error = (float((n * column).sum() / n.sum()) for column in columns)
         found = {"loss": error, "psnr": _decibels(error), "ssim": ssim}
         return found if self.chosen["purpose"] == "reconstruct" else found | {"plain_psnr": _decibels(plain_error)}
+
+    def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
+        how = _PLAIN.get(self.chosen["purpose"])
+        text = None if how is None else advice.no_better(history, "test_plain_psnr", how)
+        return [*super().advice(history, epochs), *([text] if text else [])]
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:
         """Rows of originals, damaged and restored images."""
