@@ -132,6 +132,9 @@ def test_a_conditional_vae_draws_what_is_asked_for(tmp_path, capsys):
 
 def test_importance_weights_train(tmp_path):
     row = train(tmp_path / "run", "vae", "--size", 16, "--importance", 3, "--epochs", 2, "--limit", 500)[-1]
+    Image = pytest.importorskip("PIL.Image")
+    with Image.open(tmp_path / "run" / "training.gif") as film, Image.open(tmp_path / "run" / "samples.png") as last:
+        assert film.n_frames == 2 and film.size == last.size
     assert row["train_loss"] < 150 and row["test_active"] > 0
 
 

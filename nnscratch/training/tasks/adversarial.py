@@ -29,7 +29,7 @@ from ...tensor import Tensor, to_numpy
 from ..diffaugment import diff_augment
 from ..monitors import adversarial_advice, numbers_of_scores, setup_advice
 from ..penalties import gradient_penalty, mixes_images, r1_penalty
-from .common import Option, Task
+from .common import Option, Task, film_of_training
 
 _AUGMENT = ("none", "color", "translation", "cutout", "translation+cutout", "color+translation", "color+translation+cutout")
 
@@ -209,13 +209,8 @@ class AdversarialTask(Task):
 
     def pictures(self, model: Any, dataset: Dataset, folder: Path) -> dict[Path, str]:  # noqa: ARG002
         """Samples, and how they came to be."""
-        drawn = {viz.save_grid(self._samples(model, 144), folder / "samples.png", 12): "new images from random z"}
-        frames = sorted((folder / "epochs").glob("samples-*.png"))
-        if len(frames) > 1:
-            drawn[viz.save_gif(np.stack([viz.read_image(frame) for frame in frames]), folder / "training.gif", 4)] = (
-                "the same z after each epoch"
-            )
-        return drawn
+        samples = viz.save_grid(self._samples(model, 144), folder / "samples.png", 12)
+        return {samples: "new images from random z"} | film_of_training(folder)
 
 
 def _spread(images: np.ndarray) -> float:

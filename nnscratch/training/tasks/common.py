@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ... import optim
+from ... import optim, viz
 from ...data import Dataset
 from ...data.dataset import gather
 from ...ops import bernoulli
@@ -181,6 +181,15 @@ def binarized(x: Tensor, how: str, generator: Any = None) -> Tensor:
 def spread(dataset: Dataset, n: int) -> Tensor:
     """n images, or as many as there are, evenly spread over the dataset."""
     return as_tensor(gather(dataset, np.linspace(0, len(dataset) - 1, min(n, len(dataset))).astype(int))[0])
+
+
+def film_of_training(folder: Path) -> dict[Path, str]:
+    """training.gif of the samples that `epoch_pictures` has drawn from the same codes; nothing for fewer than two epochs."""
+    frames = sorted((folder / "epochs").glob("samples-*.png"), key=lambda path: (len(path.name), path.name))
+    if len(frames) < 2:
+        return {}
+    film = viz.save_gif(np.stack([viz.read_image(frame) for frame in frames]), folder / "training.gif", 4)
+    return {film: "the same z after each epoch"}
 
 
 def rows_of(columns: int, *series: Any) -> np.ndarray:

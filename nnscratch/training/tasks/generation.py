@@ -18,7 +18,7 @@ from ...nn import functional as F
 from ...tensor import Tensor, as_tensor, to_numpy
 from .. import advice, annealing
 from ..bounds import importance_bound
-from .common import Option, Task, binarized, device_of, in_batches, rows_of
+from .common import Option, Task, binarized, device_of, film_of_training, in_batches, rows_of
 
 ACTIVE = 0.01  # a latent is active when its mean varies by more than this over the images (Burda et al. 2016, section 5.2)
 
@@ -159,7 +159,7 @@ class Generation(Task):
             originals: "test images, each with its reconstruction below",
             samples: f"new images, {shows}",
             bars: "what each number of the code carries",
-        }
+        } | film_of_training(folder)
 
     def _grids(self, model: Any, dataset: Dataset, folder: Path, suffix: str, columns: int = 12) -> tuple[Path, Path]:
         device = device_of(model)
