@@ -163,11 +163,14 @@ def _prepared(op: str, given: dict[str, Any], model: Any, config: dict[str, Any]
     """The options with files read and classes found."""
     from .backend import Generator
     from .editing.image_io import read_picture
+    from .editing.masks import REGIONS
 
     options = dict(given)
     if "style" in options:
         options["style"] = read_picture(options["style"])
     if op == "inpaint":
+        if options["mask"] not in REGIONS and not Path(options["mask"]).is_file():
+            raise UsageError(f"--mask {options['mask']}: expected a picture, white where to fill in, or {', '.join(REGIONS)}")
         options["random"] = Generator(options.get("seed", 0))
     if op == "attribute":
         classes = getattr(model, "classes", 0)

@@ -118,6 +118,17 @@ def test_a_strange_configuration_is_named(tmp_path, capsys, command, text, fault
     assert str(tmp_path / "config.json") in message and fault in message
 
 
+@pytest.mark.parametrize(("part", "key", "value"), [("data", "limit", [3]), ("data", "size", 0), ("training", "epochs", "many")])
+def test_a_number_of_a_configuration_that_is_none(tmp_path, capsys, part, key, value):
+    train(tmp_path / "run", "--quiet")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config[part][key] = value
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 1
+    assert f"'{key}' of '{part}' is {value!r}, expected a whole number of at least 1" in error_of(capsys)
+
+
 def test_help_names_the_defaults(capsys):
     from nnscratch.training.tasks import TASKS
 

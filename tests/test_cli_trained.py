@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import struct
 import sys
 import zlib
@@ -213,6 +214,7 @@ def test_attributes_by_ones_own_examples(runs, photos, tmp_path, capsys):
         ("vae", "style", ["--style", "x"], "this run can do: inpaint, interpolate, attribute"),
         ("rows", "attribute", ["--to", "1"], "this run can do: inpaint"),
         ("inpaint", "inpaint", [], "inpaint needs --mask"),
+        ("inpaint", "inpaint", ["--mask", "top"], "--mask top: expected a picture, white where to fill in, or left, lower, "),
         ("inpaint", "inpaint", ["--mask", "left", "--to", "1"], "--to is for attribute, not for inpaint"),
         ("cvae", "attribute", ["--from", "1"], "attribute needs --to"),
     ],
@@ -223,9 +225,21 @@ def test_a_wrong_run_says_what_would_work(runs, photos, tmp_path, capsys, run, o
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_of_another_system_are_named(runs, photos, tmp_path, capsys):
+    shutil.copytree(runs / "denoise", tmp_path / "mixed")
+    shutil.rmtree(tmp_path / "mixed" / "checkpoints")
+    shutil.copytree(runs / "cnn" / "checkpoints", tmp_path / "mixed" / "checkpoints")
+    assert call("edit", tmp_path / "mixed", "denoise", photos / "large.jpg", "--out", tmp_path / "out") == 1
+    error = error_of(capsys)
+    assert "step-00000003: these weights do not fit the autoencoder that" in error and len(error) < 600
+    assert not (tmp_path / "out").exists()
+
+
 def test_places_that_are_none(runs, photos, tmp_path, capsys):
     assert call("edit", tmp_path, "denoise", photos / "large.jpg") == 1
     assert "is not a run directory" in error_of(capsys)
+    assert call("edit", photos / "large.jpg", "denoise", photos / "large.jpg") == 1
+    assert "large.jpg is not a run directory" in error_of(capsys)
     assert call("edit", runs / "denoise", "denoise", photos / "none.jpg", "--out", tmp_path / "out") == 1
     assert "none.jpg: no such file" in error_of(capsys)
     (tmp_path / "bare").mkdir()

@@ -74,7 +74,7 @@ class Run:
         path = self.folder / "config.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{self.folder} is not a run directory: it has no config.json") from None
         except ValueError as fault:
             raise CheckpointError(f"{path}: not valid JSON: {fault}") from None

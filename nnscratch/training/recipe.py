@@ -230,6 +230,11 @@ def saved_config(run: Run) -> dict[str, Any]:
         if not isinstance(parts.get(part), dict) or not parts[part].keys() >= set(keys):
             expected = f"an object with {', '.join(keys) or 'the arguments of the model'}"
             raise CheckpointError(f"{path}: {part!r} is missing or incomplete: expected {expected}")
+    counts = {"data": ("size", "limit"), "training": ("epochs", "batch_size")}
+    for part, key in ((part, key) for part, keys in counts.items() for key in keys):
+        value = config[part][key]
+        if not ((isinstance(value, int) and value >= 1) or (value is None and part == "data")):
+            raise CheckpointError(f"{path}: {key!r} of {part!r} is {value!r}, expected a whole number of at least 1")
     config["training"] = {**DEFAULTS, **config["training"]}  # a run may be older than an option
     options = config.setdefault("options", {})
     try:
@@ -257,7 +262,13 @@ def restore(run: Run, best: bool = False, device: str = "cpu") -> tuple[Any, Che
     if best:
         chosen = next((c for c in reversed(checkpoints) if c.step == chosen.state.get("best_step")), chosen)
     model = models.build(config["task"], config["model"])
-    model.load_state_dict(chosen.load("model"))
+    try:
+        model.load_state_dict(chosen.load("model"))
+    except (KeyError, RuntimeError) as fault:
+        raise CheckpointError(
+            f"{chosen.folder}: these weights do not fit the {config['task']} that {run.folder / 'config.json'} describes: "
+            f"{str(fault)[:200]} ..."
+        ) from fault
     if "ema" in chosen.parts:
         model.load_state_dict(chosen.load("ema")["averages"], strict=False)
     return model.to(device=device).eval(), chosen
