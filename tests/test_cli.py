@@ -62,7 +62,8 @@ def test_training_leaves_pictures_metrics_and_checkpoints(tmp_path, capsys):
 
 def test_the_vae_draws_grids_each_epoch(tmp_path, capsys):
     assert train(tmp_path / "run", "--ema", "0.9", "--quiet", model="vae") == 0
-    assert "epoch" not in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "epoch 1" not in out and "training.gif" in out, "quiet: only the pictures are listed"
     names = {str(p.relative_to(tmp_path / "run")) for p in (tmp_path / "run").rglob("*.png")}
     assert names >= {"curves.png", "samples.png", "reconstructions.png"}
     assert names >= {"epochs/samples-001.png", "epochs/reconstructions-002.png"}
