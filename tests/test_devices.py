@@ -173,6 +173,21 @@ def test_dlpack(xp):
         nns.from_dlpack(nns.Tensor(x.data, requires_grad=True) * 1)
 
 
+def test_the_current_device(xp):
+    if xp is np:
+        pytest.skip("of GPUs")
+    assert nns.cuda.current_device() == 0
+    nns.cuda.set_device("cuda:0")
+    with nns.cuda.device(0):
+        assert nns.zeros(2, device="cuda").device == "cuda:0"
+    count = nns.cuda.device_count()
+    for wrong in (lambda: nns.zeros(2, device=f"cuda:{count}"), lambda: nns.cuda.set_device(count)):
+        with pytest.raises(RuntimeError, match=f"no device 'cuda:{count}': there (is one, cuda:0|are {count}, cuda:0 to)"):
+            wrong()
+    with pytest.raises(RuntimeError, match="'cpu' is no GPU: expected 'cuda' or 'cuda:<index>'"):
+        nns.cuda.device("cpu")
+
+
 NO_GPU = """
 import sys, types
 import nnscratch as nns
@@ -182,8 +197,11 @@ if sys.argv[1] == "cupy": sys.modules["cupy"] = fake
 else: sys.modules["cupy"] = None
 assert not nns.cuda.is_available() and nns.cuda.device_count() == 0
 nns.cuda.synchronize(), nns.cuda.empty_cache()
+class OnGPU:
+    def __dlpack_device__(self): return 2, 0
 for f in (lambda: nns.zeros(2, device="cuda"), lambda: nns.nn.Linear(2, 2).cuda(), lambda: nns.randn(300, 300, device="cuda:1"),
-          lambda: nns.tensor([1.0], device="cuda")):
+          lambda: nns.tensor([1.0], device="cuda"), lambda: nns.cuda.device(0), nns.cuda.current_device,
+          lambda: nns.from_dlpack(OnGPU())):
     try: f()
     except RuntimeError as fault: print(fault)
 print("cuda" in nns.kernels.available())
@@ -199,11 +217,25 @@ print("cuda" in nns.kernels.available())
 )
 def test_without_a_gpu_it_says_what_is_missing(installed, message):
     done = subprocess.run([sys.executable, "-c", NO_GPU, installed], capture_output=True, text=True)
-    assert done.stdout.splitlines() == [message] * 4 + ["False"], done.stderr
+    assert done.stdout.splitlines() == [message] * 7 + ["False"], done.stderr
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    run = str(tmp_path / "run")
+    train = ["train", "cnn", "--data", "digits", "--limit", "16", "--epochs", "1", "--quiet", "--out", run]
+    assert main([*train, "--device", "cuda"]) not in (0, None)
+    assert "device 'cuda' needs CuPy: install nnscratch[cuda13]" in capsys.readouterr().err
+    assert main(train) == 0
+    for command in (["evaluate", run], ["train", "cnn", "--resume", "--epochs", "2", "--out", run]):
+        assert main([*command, "--device", "cuda"]) not in (0, None)
+        assert "device 'cuda' needs CuPy: install nnscratch[cuda13]" in capsys.readouterr().err
 
 
 def test_without_nvrtc_arrays_are_computed_by_cupy(monkeypatch):
     from nnscratch.kernels.cuda import loader, nvrtc
+
+    loader._usable.cache_clear()
 
     def missing():
         raise nvrtc.CompilationError("install it")
@@ -215,3 +247,21 @@ def test_without_nvrtc_arrays_are_computed_by_cupy(monkeypatch):
     with pytest.warns(RuntimeWarning, match="without CUDA kernels: install it"):
         assert not loader.usable()
     assert not loader.usable()  # and says so once
+
+
+def test_an_old_gpu_is_computed_on_by_cupy(monkeypatch):
+    from nnscratch.kernels.cuda import loader, nvrtc
+
+    monkeypatch.setattr(nvrtc, "version", lambda: (13, 0))
+    for capability, fits in (("75", False), ("80", True), ("120", True)):
+        cupy = types.ModuleType("cupy")
+        cupy.RawModule, cupy.is_available = object, lambda: True
+        cupy.cuda = types.SimpleNamespace(Device=lambda c=capability: types.SimpleNamespace(compute_capability=c))
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        loader._usable.cache_clear()
+        if fits:
+            assert loader.usable()
+        else:
+            with pytest.warns(RuntimeWarning, match=r"compute capability 8.0 or later, this one has 7.5"):
+                assert not loader.usable()
+    loader._usable.cache_clear()

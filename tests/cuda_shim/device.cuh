@@ -246,14 +246,16 @@ static const char *launch(void (*function)(void **), void **args, const unsigned
   return fault.c_str();
 }
 
-// What a kernel expects, a letter a parameter, so that the caller can be held to it.
+// What a kernel expects, a letter a parameter, so that the caller can be held to it: capitals for pointers.
 template <class T>
 constexpr char letter() {
-  if constexpr (std::is_pointer_v<T>) return 'p';
-  else if constexpr (std::is_same_v<T, float>) return 'f';
+  if constexpr (std::is_pointer_v<T>) {
+    constexpr char inner = letter<std::remove_cv_t<std::remove_pointer_t<T>>>();
+    return inner == '?' ? '?' : (char)(inner - 'a' + 'A');
+  } else if constexpr (std::is_same_v<T, float>) return 'f';
   else if constexpr (std::is_same_v<T, double>) return 'd';
   else if constexpr (std::is_same_v<T, int>) return 'i';
-  else if constexpr (std::is_same_v<T, unsigned>) return 'I';
+  else if constexpr (std::is_same_v<T, unsigned char>) return 'b';
   else if constexpr (std::is_same_v<T, Long>) return 'q';
   else return '?';
 }

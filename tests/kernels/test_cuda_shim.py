@@ -174,3 +174,5 @@ def test_arguments_must_be_of_the_declared_types(kernels):
             library.Function("faults", "sound")((1,), (64,), (y, wrong), shared_mem=256)
     with pytest.raises(AssertionError, match="unknown origin"):
         library.Function("faults", "sound")((1,), (64,), (np.uint64(64), np.int32(64)), shared_mem=256)
+    with pytest.raises(AssertionError, match="points to float64, declared 'F'"):
+        library.Function("faults", "sound")((1,), (64,), (Memory(np.zeros(64)), np.int32(64)), shared_mem=256)
