@@ -32,6 +32,9 @@ class Device:
     def use(self):
         pass
 
+    def synchronize(self):
+        pass
+
 
 class Flags:
     """The ones that CuPy's arrays have."""
@@ -202,6 +205,7 @@ strict_cupy = _Module("cupy", np)
 strict_cupy.ndarray = StrictArray
 strict_cupy.asarray = strict_cupy.array = _asarray
 strict_cupy.is_available = lambda: True
+strict_cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
 
 
 def _from_dlpack(source):

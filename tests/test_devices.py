@@ -176,7 +176,8 @@ def test_dlpack(xp):
 def test_the_current_device(xp):
     if xp is np:
         pytest.skip("of GPUs")
-    assert nns.cuda.current_device() == 0
+    assert nns.cuda.is_available() and nns.cuda.current_device() == 0
+    nns.cuda.synchronize(), nns.cuda.empty_cache()
     nns.cuda.set_device("cuda:0")
     with nns.cuda.device(0):
         assert nns.zeros(2, device="cuda").device == "cuda:0"
