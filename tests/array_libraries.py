@@ -188,8 +188,13 @@ class _Module(types.ModuleType):
         return _guarded(value)
 
 
-def _asarray(a, *args, blocking=False, **kwargs):
-    return _outside(np.array(a._inner if isinstance(a, StrictArray) else a, *args, **kwargs))
+def _asarray(a, dtype=None, order=None, *, blocking=False):
+    """In C's order but for what is in Fortran's: a copy to a GPU keeps no other."""
+    if isinstance(a, StrictArray):
+        same = np.asarray(a._inner, dtype, order=order or "K")
+        return a if same is a._inner else StrictArray(same)
+    fortran = isinstance(a, np.ndarray) and a.flags.fnc
+    return _outside(np.array(a, dtype, order=order or ("F" if fortran else "C")))
 
 
 def _erfinv(y):
@@ -203,7 +208,7 @@ def _erfinv(y):
 
 strict_cupy = _Module("cupy", np)
 strict_cupy.ndarray = StrictArray
-strict_cupy.asarray = strict_cupy.array = _asarray
+strict_cupy.asarray = _asarray
 strict_cupy.is_available = lambda: True
 strict_cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
 

@@ -75,7 +75,7 @@ def test_memory_order_is_kept(on_shim):
     keep = x > 0
 
     def run(xp):
-        channels_last = xp.asarray(np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1))
+        channels_last = np.moveaxis(xp.asarray(np.ascontiguousarray(np.moveaxis(x, 1, -1))), -1, 1)
         y = pointwise.masked(channels_last, xp.asarray(keep), 2.0)
         assert y.strides == channels_last.strides
         assert pointwise.forward("relu", channels_last[:, ::2]) is None
