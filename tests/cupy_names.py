@@ -29,21 +29,25 @@ FUNCTIONS = {
     "flip": "a axis",
     "from_dlpack": "array device copy",
     "full_like": "a fill_value dtype order subok shape",
+    "isclose": "a b rtol atol equal_nan",
     "lib.stride_tricks.as_strided": "x shape strides",
     "max": "a axis out keepdims",
     "moveaxis": "a source destination",
+    "nonzero": "a",
     "ones": "shape dtype order",
     "ones_like": "a dtype order subok shape",
     "repeat": "a repeats axis",
     "result_type": "*",
     "round": "a decimals out",
     "searchsorted": "a v side sorter",
+    "shape": "a",
     "split": "ary indices_or_sections axis",
     "stack": "tup axis out dtype casting",
     "sum": "a axis dtype out keepdims",
     "take_along_axis": "a indices axis",
     "tile": "A reps",
     "tri": "N M k dtype",
+    "unique": "ar return_index return_inverse return_counts axis equal_nan",
     "where": "condition x y",
     "zeros": "shape dtype order",
     "zeros_like": "a dtype order subok shape",
@@ -65,10 +69,10 @@ METHODS = {
 }
 ATTRIBUTES = {"T", "base", "dtype", "itemsize", "nbytes", "ndim", "shape", "size", "strides"}
 UFUNCS = set(
-    """absolute add arccos arccosh arcsin arcsinh arctan2 bitwise_and bitwise_or ceil cos cosh divide equal exp expm1 floor
-    floor_divide fmod greater greater_equal hypot invert isfinite isnan less less_equal log log10 log1p log2 logaddexp logical_and
-    logical_or matmul maximum minimum multiply negative not_equal power reciprocal remainder sin sinh sqrt square subtract tanh
-    trunc""".split()
+    """absolute add arccos arccosh arcsin arcsinh arctan2 bitwise_and bitwise_or bitwise_xor ceil cos cosh divide equal exp expm1
+    floor floor_divide fmod greater greater_equal hypot invert isfinite isinf isnan left_shift less less_equal log log10
+    log1p log2 logaddexp logical_and logical_not logical_or logical_xor matmul maximum minimum multiply negative not_equal
+    power reciprocal remainder right_shift sin sinh sqrt square subtract tanh trunc""".split()
 )
 UFUNC_METHODS = {"add": {"at", "reduce"}, "maximum": {"at"}, "minimum": {"at"}}
 UFUNC_PARAMETERS = {"out", "dtype", "casting", "axis", "keepdims"}

@@ -94,9 +94,10 @@ def _names(text):
 
 
 class Function:
-    """A kernel; `launches` counts its calls, so that a test can see that it was the one that computed."""
+    """A kernel; `launches` counts its calls, so that a test can see that it was the one that computed; `ran` forgets nothing."""
 
     launches: dict[str, int] = {}
+    ran: set[tuple[str, str]] = set()
 
     def __init__(self, family, name, order="forward"):
         self.library, names = library(family)
@@ -107,6 +108,7 @@ class Function:
 
     def __call__(self, grid, block, arguments, shared_mem=0):
         Function.launches[self.name] = Function.launches.get(self.name, 0) + 1
+        Function.ran.add((self.name, ORDERS[self.mode]))
         grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
         assert all(type(n) is int and n > 0 for n in (*grid, *block)), (self.name, grid, block)
         assert grid[1] < 1 << 16 and grid[2] < 1 << 16, (self.name, grid)

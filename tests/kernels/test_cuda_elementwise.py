@@ -70,8 +70,9 @@ def test_far_values_and_nan(on_shim, name):
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-30)
 
 
-def test_memory_order_is_kept(on_shim):
-    x = np.random.default_rng(2).standard_normal((4, 3, 5, 6))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_memory_order_is_kept(on_shim, dtype):
+    x = np.random.default_rng(2).standard_normal((4, 3, 5, 6)).astype(dtype)
     keep = x > 0
 
     def run(xp):
@@ -81,6 +82,6 @@ def test_memory_order_is_kept(on_shim):
         assert pointwise.forward("relu", channels_last[:, ::2]) is None
         return [y, pointwise.backward("relu", xp.asarray(x), channels_last)]
 
-    y, gx = in_every_order(on_shim, run, "masked_f64")
+    y, gx = in_every_order(on_shim, run, "masked_f64" if dtype is np.float64 else "masked_f32")
     np.testing.assert_array_equal(y, np.where(keep, 2 * x, 0))
     np.testing.assert_array_equal(gx, x)

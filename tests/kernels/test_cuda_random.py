@@ -41,9 +41,10 @@ def test_numbers_are_drawn_on_the_device(on_shim):
     np.testing.assert_array_equal(nns.to_numpy(y), nns.randn(200, 200, generator=nns.Generator(4)).numpy())
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("order", ["C", "channels-last"])
-def test_dropout_is_the_cpu_s(on_shim, order):
-    x, g = (np.random.default_rng(s).standard_normal((2, 8, 48, 48)) for s in (1, 2))
+def test_dropout_is_the_cpu_s(on_shim, order, dtype):
+    x, g = (np.random.default_rng(s).standard_normal((2, 8, 48, 48)).astype(dtype) for s in (1, 2))
     if order == "channels-last":
         x = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
 
@@ -56,7 +57,7 @@ def test_dropout_is_the_cpu_s(on_shim, order):
         again = nns.grad(F.dropout(t, 0.3, generator=nns.Generator(5)), [t], nns.Tensor(xp.asarray(g)), create_graph=True)[0]
         return [y.data, plain.data, again.data]
 
-    y, gx, again = in_every_order(on_shim, run, "dropout_f64", "keep")
+    y, gx, again = in_every_order(on_shim, run, "dropout_f64" if dtype is np.float64 else "dropout_f32", "keep")
     t = nns.tensor(x, requires_grad=True)
     expected = F.dropout(t, 0.3, generator=nns.Generator(5))
     np.testing.assert_array_equal(y, expected.detach().numpy())

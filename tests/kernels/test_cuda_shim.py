@@ -1,6 +1,7 @@
 """The shim finds what it is for: each faulty kernel here fails in its way, and its sound neighbour passes."""
 
 import os
+import types
 
 import numpy as np
 import pytest
@@ -165,6 +166,23 @@ def test_asan_ends_a_process_that_writes_outside(kernels, name, arrays):
         text = report.read()
     assert os.waitpid(child, 0)[1] != 0
     assert b"heap-buffer-overflow" in text
+
+
+def test_a_kernel_that_no_test_runs_is_named(monkeypatch):
+    from cuda_shim import coverage
+    from nnscratch.kernels.cuda import loader
+
+    monkeypatch.setattr(coverage, "library", lambda family: (None, ["softmax_f32", "new"] if family == "rows" else []))
+    ran = {("softmax_f32", order) for order in library.ORDERS} | {("new", "reverse")}
+    assert loader.FAMILIES and coverage.missing(ran) == {"new": ["forward", "shuffled"]}
+    session = types.SimpleNamespace(exitstatus=0)
+    monkeypatch.setattr(library.Function, "ran", ran)
+    coverage.pytest_sessionfinish(session, 0)
+    assert session.exitstatus == 1
+    ran |= {("new", order) for order in library.ORDERS}
+    session.exitstatus = 0
+    coverage.pytest_sessionfinish(session, 0)
+    assert session.exitstatus == 0
 
 
 def test_arguments_must_be_of_the_declared_types(kernels):
