@@ -25,6 +25,20 @@ __device__ void mirror(float *y, int n) {
 KERNEL(sound) { mirror<true>(y, n); }
 KERNEL(no_barrier) { mirror<false>(y, n); }
 
+// The same between warps that meet within themselves many times before: they must not go in step.
+KERNEL(late_barrier) {
+  float *all = (float *)shared_memory();
+  float v = (float)threadIdx.x;
+  for (int i = 0; i < 8; i++) {
+    all[64 * i + threadIdx.x] = v + i;
+    v = __shfl_xor_sync(0xffffffffu, v, 1);
+  }
+  float sum = 0;
+  for (int i = 0; i < 6; i++) sum += all[64 * i + n - 1 - threadIdx.x];
+  __syncthreads();
+  y[blockIdx.x * n + threadIdx.x] = sum;
+}
+
 KERNEL(divergent) {
   if (threadIdx.x < 7) __syncthreads();
   y[threadIdx.x] = 0;
@@ -118,9 +132,9 @@ def test_sound_kernels_pass(kernels, name):
         np.testing.assert_array_equal(results[0], other)
 
 
-@pytest.mark.parametrize("name", ["no_barrier", "between_blocks"])
+@pytest.mark.parametrize("name", ["no_barrier", "between_blocks", "late_barrier"])
 def test_races_show_in_the_orders(kernels, name):
-    results = [run(name, order) for order in library.ORDERS]
+    results = [run(name, order, shared=4 * 64 * 8) for order in library.ORDERS]
     assert not all(np.array_equal(results[0], other, equal_nan=True) for other in results[1:])
 
 
