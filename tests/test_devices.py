@@ -113,6 +113,24 @@ def test_systems_train_on_a_device_and_load_on_the_cpu(xp, task, tmp_path):
     assert main(["train", task, *again]) == 0
 
 
+def test_a_run_of_the_cpu_goes_on_on_a_device(xp, tmp_path):
+    """With Adam's state, averages of parameters and the generator's state, and to the same numbers."""
+    if xp is np:
+        pytest.skip("what the CPU does is tested with the systems")
+    common = ["--data", "digits", "--limit", "32", "--batch-size", "8", "--ema", "0.9", "--quiet"]
+    weights = {}
+    for second in ("cpu", "cuda"):
+        run = tmp_path / second
+        with kernels.use("im2col"):
+            assert main(["train", "cnn", *common, "--out", str(run), "--epochs", "1"]) == 0
+            assert main(["train", "cnn", "--out", str(run), "--resume", "--epochs", "2", "--device", second, "--quiet"]) == 0
+        newest = max((run / "checkpoints").iterdir())
+        weights[second] = nns.load(newest / "model.safetensors")
+    for name, tensor in weights["cpu"].items():
+        away = np.abs(weights["cuda"][name].numpy() - tensor.numpy())
+        assert np.quantile(away, 0.9) < 1e-4, name  # Adam's first steps have the sign of what may be about zero
+
+
 def test_checkpoints_travel(xp, tmp_path):
     device = "cpu" if xp is np else "cuda"
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
