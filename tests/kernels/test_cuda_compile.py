@@ -104,6 +104,21 @@ def test_without_nvrtc_it_says_what_to_install(monkeypatch):
         nvrtc.library.cache_clear()
 
 
+@pytest.mark.parametrize("major", [12, 13])
+def test_cupy_s_own_nvrtc_comes_first(monkeypatch, major):
+    """The driver may be too old for what a newer one compiles."""
+    asked = []
+    monkeypatch.setattr(nvrtc, "CDLL", lambda place: asked.append(place) or place)
+    monkeypatch.setattr(nvrtc, "_declared", lambda found: found)
+    fake = types.SimpleNamespace(cuda=types.SimpleNamespace(nvrtc=types.SimpleNamespace(getVersion=lambda: (major, 0))))
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    nvrtc.library.cache_clear()
+    try:
+        assert nvrtc.library() == asked[0] == f"libnvrtc.so.{major}"
+    finally:
+        nvrtc.library.cache_clear()
+
+
 # As short as an ELF can be: a header that says that a table of one section follows, and the table.
 CUBIN = b"\x7fELF".ljust(40, b"\0") + pack("<Q", 64) + bytes(10) + pack("<HH", 64, 1) + bytes(2) + bytes(64)
 
