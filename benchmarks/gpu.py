@@ -1,207 +1,111 @@
 """On a machine with an NVIDIA GPU, in one command: is everything right, and how fast is it beside PyTorch?
 
-    python benchmarks/gpu.py                  checks, compute-sanitizer, timings; writes benchmarks/results/gpu.md and gpu.json
-    python benchmarks/gpu.py --only checks    or: sanitizer, layers, steps
+    python benchmarks/gpu.py                  all parts; writes benchmarks/results/gpu.md and gpu.json, anew after each part
+    python benchmarks/gpu.py --only checks    or: layers, steps, suite, sanitizer; may be given several times
 
-Needs numpy, cupy and pytest, and for the timings torch; compute-sanitizer (of the CUDA toolkit) where it is installed.
+Needs numpy and cupy; torch for comparisons; pytest and hypothesis for the suite; compute-sanitizer (of the CUDA toolkit) where it
+is installed. nnscratch itself need not be. What is missing is said in the results.
 
-NO GPU HAS RUN THIS YET. What it calls has been tested on the CPU: the kernels through tests/cuda_shim, this script's checks by
-tests/kernels/test_cuda_script.py on small sizes, everything else not at all.
+A part runs task by task in processes of its own. What a task throws costs that task; where it leaves the GPU unusable, or the
+process ends, the next task has a new one.
+
+NO GPU HAS RUN THIS YET. What it calls has been tested on the CPU: the kernels through tests/cuda_shim, its tasks by
+tests/kernels/test_cuda_script.py, on small sizes and with the CPU in the GPU's place.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import json
+import math
+import os
 import platform
-import shutil
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from gpu_checks import LAYERS, Row, checks
-from nnscratch.kernels import ConvSpec
+import checkout
 
-import nnscratch as nns
-from nnscratch import kernels
-from nnscratch.bench import steps as workloads
-from nnscratch.bench.library import Library
-
-ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("checks", "sanitizer", "layers", "steps")
-
-
-# ---------------------------------------------------------------------------------------------------------------- sanitizer
-
-
-def sanitizer() -> Iterator[Row]:
-    """This script's checks on small sizes under memcheck and racecheck."""
-    tool = shutil.which("compute-sanitizer")
-    for check in ("memcheck", "racecheck"):
-        if tool is None:
-            yield {"tool": check, "outcome": "not run: compute-sanitizer is not installed"}
-            continue
-        command = [
-            tool,
-            "--tool",
-            check,
-            "--error-exitcode",
-            "9",
-            sys.executable,
-            __file__,
-            "--only",
-            "checks",
-            "--small",
-            "--no-write",
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-        yield {"tool": check, "outcome": "no errors" if done.returncode == 0 else (done.stdout + done.stderr)[-2000:]}
+Row = dict[str, Any]
+Tasks = dict[str, Callable[[], Iterable[Row]]]
+# Where the tasks of each part are, and seconds that a process of it may take.
+PARTS = {
+    "checks": ("gpu_checks", 1800),
+    "layers": ("gpu_layers", 1200),
+    "steps": ("gpu_steps", 1200),
+    "suite": ("gpu_suite", 2400),
+    "sanitizer": ("gpu_sanitizer", 3600),
+}
+DEATHS = 20  # of a part's processes, after which it is given up
 
 
-# ------------------------------------------------------------------------------------------------------------------ timings
+# ---------------------------------------------------------------------------------------------------- a process of a part
 
 
-class OnGPU(Library):
-    """A benchmark's library with everything on the GPU. `graph`: PyTorch's step is captured and replayed."""
+def work(part: str, start: int, to: Path, small: bool) -> int:
+    """Do the tasks of a part from number `start` on, writing to a file what happens as it happens. 3: the GPU is lost."""
+    if part == "layers":
+        os.environ.setdefault("CUPY_TF32", "1")  # CuPy's product is the ceiling where there is no PyTorch
+    import cupy
 
-    def __init__(self, name: str, *, expert: bool = False, graph: bool = False):
-        super().__init__(name, expert=expert)
-        self.graph, self.plain = graph, self.lib
-        self.lib, self.nn = _Lib(self.lib), _Layers(self.nn)
+    tasks: Tasks = importlib.import_module(PARTS[part][0]).tasks(cupy, small)
+    with to.open("a") as file:
 
-    def tensor(self, array: np.ndarray) -> Any:
-        x = self.plain.from_numpy(array).to("cuda")
-        return x.contiguous(memory_format=self.plain.channels_last) if self.expert and array.ndim == 4 else x
+        def tell(record: Row) -> None:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
 
-    def labels(self, count: int, classes: int) -> Any:
-        return self.tensor(np.random.default_rng(1).integers(0, classes, count))
-
-    def randn(self, *shape: int) -> Any:
-        return self.plain.randn(*shape, device="cuda")
-
-    def placed(self, module: Any) -> Any:
-        return super().placed(module).to("cuda")
-
-    def optimizer(self, name: str, parameters: list[Any], **options: Any) -> Any:
-        return super().optimizer(name, parameters, **options, **({"capturable": True} if self.graph else {}))
-
-
-class _Lib:
-    """A library whose new tensors are on the GPU."""
-
-    def __init__(self, lib: Any):
-        self._lib = lib
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._lib, name)
-        return (lambda *a, **k: value(*a, **{"device": "cuda", **k})) if name in ("ones", "zeros") else value
+        for number, (name, task) in list(enumerate(tasks.items()))[start:]:
+            tell({"task": number, "name": name})
+            try:
+                for row in task():
+                    tell({"row": row})
+            except Exception as fault:
+                tell({"row": {"task": name, "failed": f"{type(fault).__name__}: {fault}"}})
+                if not _alive(cupy):
+                    return 3
+        tell({"end": True})
+    return 0
 
 
-class _Layers:
-    """A library's layers, which are made on the GPU."""
-
-    def __init__(self, nn: Any):
-        self._nn = nn
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *a, **k: getattr(self._nn, name)(*a, **k).to("cuda")
+def _alive(cupy: Any) -> bool:
+    """Whether the GPU still computes for this process: after an illegal address it does not."""
+    try:
+        return int(cupy.arange(3).sum()) == 3
+    except Exception:
+        return False
 
 
-def _milliseconds(run: Callable[[], Any], wait: Callable[[], Any], seconds: float = 0.5) -> float:
-    """The median time of a call, the GPU's work included."""
-    for _ in range(5):
-        run()
-    wait()
-    times, end = [], time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
-        start = time.perf_counter()
-        for _ in range(5):
-            run()
-        wait()
-        times.append((time.perf_counter() - start) / 5)
-    return 1e3 * statistics.median(times)
-
-
-def layers(xp: Any) -> Iterator[Row]:
-    """Each direction of each convolution beside cuDNN's, both in TF32, and as a share of the measured ceiling."""
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
-    square = torch.randn(4096, 4096, device="cuda")
-    ceiling = 2 * 4096**3 / _milliseconds(lambda: square @ square, torch.cuda.synchronize) / 1e9
-    for name, batch, size, w_shape, stride, padding in LAYERS:
-        spec = ConvSpec.of((batch, w_shape[1], *size), w_shape, stride=stride, padding=padding)
-        flops = 2 * batch * float(np.prod(spec.output) * np.prod(w_shape))
-        for direction, (mine, other) in _directions(xp, torch, spec, batch).items():
-            a, b = _milliseconds(mine, nns.cuda.synchronize), _milliseconds(other, torch.cuda.synchronize)
-            speed = flops / a / 1e9
-            row = {"layer": name, "direction": direction, "ms": a, "cuDNN ms": b, "times cuDNN": b / a}
-            yield {**row, "TFLOP/s": speed, "of the ceiling": speed / ceiling}
-
-
-def _directions(xp: Any, torch: Any, spec: ConvSpec, batch: int) -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
-    """(ours, PyTorch's) for each direction of a convolution, on channels-last arrays."""
-    shapes = spec.input_shape(batch), spec.weight_shape, spec.output_shape(batch)
-    x, w, g = (np.random.default_rng(0).standard_normal(shape).astype(np.float32) for shape in shapes)
-    a, c = (np.moveaxis(xp.asarray(np.ascontiguousarray(np.moveaxis(v, 1, -1))), -1, 1) for v in (x, g))
-    b = xp.asarray(w)
-    t_x, t_w, t_g = (torch.tensor(v, device="cuda").contiguous(memory_format=torch.channels_last) for v in (x, w, g))
-    stride, padding = list(spec.stride), [low for low, _ in spec.padding]
-
-    def backward(which: list[bool]) -> Any:
-        return torch.ops.aten.convolution_backward(t_g, t_x, t_w, [0], stride, padding, [1, 1], False, [0, 0], 1, which)
-
-    return {
-        "forward": (
-            lambda: kernels.conv(a, b, spec=spec),
-            lambda: torch.nn.functional.conv2d(t_x, t_w, None, stride, padding),
-        ),
-        "input": (lambda: kernels.conv_input(c, b, spec=spec), lambda: backward([True, False, False])),
-        "weight": (lambda: kernels.conv_weight(a, c, spec=spec), lambda: backward([False, True, False])),
-    }
-
-
-def steps() -> Iterator[Row]:
-    """The seven training steps, beside PyTorch's in three settings, in milliseconds."""
-    import torch
-
-    torch.backends.cuda.matmul.allow_tf32 = False  # PyTorch's default; convolutions take TF32 in both libraries
-    for name, workload in workloads.WORKLOADS.items():
-        row: Row = {"step": name, "nnscratch": _milliseconds(workload(OnGPU("nnscratch")).run, nns.cuda.synchronize)}
-        torch.backends.cudnn.benchmark = False
-        row["eager"] = _milliseconds(workload(OnGPU("torch")).run, torch.cuda.synchronize)
-        torch.backends.cudnn.benchmark = True
-        row["tuned"] = _milliseconds(workload(OnGPU("torch", expert=True)).run, torch.cuda.synchronize)
-        try:
-            row["graph"] = _milliseconds(
-                _captured(torch, workload(OnGPU("torch", expert=True, graph=True)).run), torch.cuda.synchronize
-            )
-        except RuntimeError as fault:
-            row["graph"] = float("nan")
-            print(f"{name}: PyTorch could not capture it: {fault}", file=sys.stderr)
-        row["times eager"] = row["eager"] / row["nnscratch"]
-        row["times the best"] = float(np.nanmin([row[k] for k in ("eager", "tuned", "graph")])) / row["nnscratch"]
-        yield row
-
-
-def _captured(torch: Any, step: Callable[[], Any]) -> Callable[[], Any]:
-    """The step recorded into a CUDA graph after a few warm ones, and its replay."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+def rows_of(part: str, small: bool, command: list[str]) -> Iterator[Row]:
+    """The rows of a part, from as many processes as it takes; `command` begins such a process."""
+    limit = PARTS[part][1]
+    with tempfile.TemporaryDirectory() as folder:
+        start = 0
+        for attempt in range(DEATHS):
+            to = Path(folder, f"{attempt}.jsonl")
+            to.touch()
+            try:
+                words = ["--work", part, "--start", str(start), "--to", str(to), *(["--small"] if small else [])]
+                code = subprocess.run([*command, *words], timeout=limit).returncode
+                end = f"the process ended with code {code}"
+            except subprocess.TimeoutExpired:
+                code, end = None, f"took more than {limit} s"
+            records = [json.loads(line) for line in to.read_text().splitlines() if line.endswith("}")]
+            yield from (record["row"] for record in records if "row" in record)
+            if records and "end" in records[-1]:
+                return
+            if not records:
+                yield {"task": part, "failed": f"{end} before its first task"}
+                return
+            if "row" not in records[-1] or "failed" not in records[-1]["row"]:
+                yield {"task": [r["name"] for r in records if "name" in r][-1], "failed": end}
+            start = max(record["task"] for record in records if "task" in record) + 1
+        yield {"task": part, "failed": f"given up: {DEATHS} processes did not come to an end"}
 
 
 # ------------------------------------------------------------------------------------------------------------------- report
@@ -210,70 +114,136 @@ def _captured(torch: Any, step: Callable[[], Any]) -> Callable[[], Any]:
 def machine(cupy: Any) -> Row:
     """What it ran on."""
     properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
-    versions = {name: importlib.metadata.version(name) for name in ("numpy",)}
-    try:
-        versions["torch"] = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        versions["torch"] = "not installed"
+    name = properties["name"]
     return {
-        "gpu": properties["name"].decode(),
+        "gpu": name.decode() if isinstance(name, bytes) else name,
         "driver": cupy.cuda.runtime.driverGetVersion(),
         "CUDA": cupy.cuda.runtime.runtimeGetVersion(),
         "cupy": cupy.__version__,
         "system": platform.platform(),
-        **versions,
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("numpy", "torch", "nnscratch")},
+        "commit": _commit(),
     }
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    try:
+        command = ["git", "describe", "--always", "--dirty"]
+        return subprocess.run(command, cwd=checkout.ROOT, capture_output=True, text=True).stdout.strip() or "unknown"
+    except OSError:
+        return "unknown"
+
+
+def failed(row: Row) -> bool:
+    return "failed" in row or row.get("right") is False
+
+
+def verdicts(results: dict[str, list[Row]]) -> list[str]:
+    """What was aimed at, and whether it was reached."""
+    lines = [f"{part}: {sum(map(failed, rows))} of {len(rows)} rows failed" for part, rows in results.items()]
+    for part, column, wanted, of in (
+        ("steps", "times eager", 1.0, "PyTorch eager"),
+        ("steps", "times the best", 0.8, "PyTorch's best setting"),
+        ("layers", "times cuDNN", 0.7, "cuDNN"),
+    ):
+        found = [row for row in results.get(part, []) if isinstance(row.get(column), (int, float))]
+        if found:
+            reached = [row for row in found if row[column] >= wanted]
+            worst = min(found, key=lambda row: row[column])
+            name = " ".join(str(worst[k]) for k in ("layer", "direction", "step") if k in worst)
+            lines.append(
+                f"{part}: {len(reached)} of {len(found)} at least {wanted} of {of}; the slowest {worst[column]:.2f}, {name}"
+            )
+    if "steps" in results:
+        lines.append("steps: the captured step is not built, so nothing is held to its 2.0")
+    return lines
+
+
 def table(rows: list[Row]) -> str:
-    """Rows as a table in Markdown."""
+    """Rows as a table in Markdown, with all columns that any of them has."""
     if not rows:
         return "nothing\n"
-    text = lambda v: f"{v:.3g}" if isinstance(v, float) else str(v).replace("\n", " ")
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *([text(row[k]) for k in rows[0]] for row in rows)]
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = lambda v: f"{v:.3g}" if isinstance(v, float) else str(v).replace("\n", " ").replace("|", "/")
+    lines = [columns, ["---"] * len(columns), *([text(row.get(c, "")) for c in columns] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def write(folder: Path, facts: Row, results: dict[str, list[Row]]) -> None:
+    """gpu.json with everything, and gpu.md, where of the checks only those stand that failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = {part: [row for row in rows if part != "checks" or failed(row)] for part, rows in results.items()}
+    body = "".join(f"\n## {part}\n\n{table(rows) if rows else 'nothing failed'}" for part, rows in shown.items())
+    head = "".join(f"- {key}: {value}\n" for key, value in facts.items()) + "\n" + "".join(f"- {v}\n" for v in verdicts(results))
+    _replace(folder / "gpu.md", f"# On a GPU\n\n`python benchmarks/gpu.py` on\n\n{head}{body}")
+    _replace(folder / "gpu.json", json.dumps({"machine": facts, **_plain(results)}, indent=1, allow_nan=False) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """With null for what is no number in JSON."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+# -------------------------------------------------------------------------------------------------------------- the command
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given several times")
-    parser.add_argument("--small", action="store_true", help="small sizes, for compute-sanitizer, under which all is slow")
+    parser.add_argument("--small", action="store_true", help="small sizes: all is slow under compute-sanitizer")
     parser.add_argument("--no-write", action="store_true", help="print the results, write no files")
     parser.add_argument(
-        "--output", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR", help="of gpu.md and gpu.json"
+        "--output", type=Path, default=checkout.ROOT / "benchmarks" / "results", metavar="DIR", help="of gpu.md and gpu.json"
     )
+    parser.add_argument("--work", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--start", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--to", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    checkout.use()
+    if options.work:
+        return work(options.work, options.start, options.to, options.small)
     try:
         import cupy
     except ImportError:
         print("not run: this needs CuPy (pip install cupy-cuda13x) and an NVIDIA GPU", file=sys.stderr)
         return 2
+    from nnscratch import kernels
+
     if not cupy.is_available() or "cuda" not in kernels.available():
         print("not run: CuPy finds no usable GPU, or there is no NVRTC", file=sys.stderr)
         return 2
-    results: Row = {"machine": machine(cupy)}
-    print(json.dumps(results["machine"], indent=1))
-    for part in options.only or PARTS:
-        made = {
-            "checks": lambda: checks(cupy, options.small),
-            "sanitizer": sanitizer,
-            "layers": lambda: layers(cupy),
-            "steps": steps,
-        }
-        results[part] = list(made[part]())
-        print(f"\n## {part}\n\n{table(results[part])}")
-    wrong = [row for row in results.get("checks", []) if not row["right"]]
-    wrong += [
-        row for row in results.get("sanitizer", []) if row["outcome"][:9] != "no errors" and "not run" not in row["outcome"]
-    ]
-    print(f"{len(wrong)} checks failed" if wrong else "all checks passed")
-    if not options.no_write:
-        options.output.mkdir(parents=True, exist_ok=True)
-        body = "".join(f"\n## {part}\n\n{table(results[part])}" for part in PARTS if part in results)
-        facts = "".join(f"- {key}: {value}\n" for key, value in results["machine"].items())
-        (options.output / "gpu.json").write_text(json.dumps(results, indent=1))
-        (options.output / "gpu.md").write_text(f"# On a GPU\n\n`python benchmarks/gpu.py` on\n\n{facts}{body}")
-    return 1 if wrong else 0
+    facts = machine(cupy)
+    print(json.dumps(facts, indent=1), flush=True)
+    results: dict[str, list[Row]] = {}
+    for part in dict.fromkeys(options.only or PARTS):
+        print(f"\n## {part}\n", flush=True)
+        rows = results[part] = []
+        for row in rows_of(part, options.small, [sys.executable, __file__]):
+            rows.append(row)
+        shown = [row for row in rows if failed(row)] if part == "checks" else rows
+        print(table(shown), flush=True)
+        if not options.no_write:
+            write(options.output, facts, results)
+    print("\n".join(verdicts(results)))
+    return 1 if any(failed(row) for rows in results.values() for row in rows) else 0
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from nnscratch import kernels
 from nnscratch.gradcheck.audit import entries
 
 Row = dict[str, Any]
+Check = tuple[str, float, float]  # what, its error, the bound of that
 
 # (name, batch, input, weight (O, C, KH, KW), stride, padding): DCGAN's at 64x64, ResNet-50's, and a VAE's and autoencoder's.
 LAYERS = [
@@ -37,70 +40,113 @@ SMALL = [
 ]
 
 
+NO_POOL = "NNSCRATCH_GPU_NO_POOL"  # each array in memory of its own, so that what lies behind its end belongs to nobody
+TYPES = ((np.float32, 1e-5), (np.float64, 1e-12))
+
+
+def tasks(xp: Any, small: bool) -> dict[str, Callable[[], Iterator[Row]]]:
+    """By what they check; each gives rows with the largest relative error, its bound, and whether it is within."""
+    if os.environ.get(NO_POOL):
+        xp.cuda.set_allocator(None)
+    found = {f"convolution, {layer[0]}": partial(_convolution, xp, layer) for layer in (SMALL if small else LAYERS)}
+    for family in (_random, _optimizer, _functions, _rows, _norms, _pools):
+        for dtype, bound in TYPES:
+            found[f"{family.__name__[1:]}, {np.dtype(dtype).name}"] = partial(family, xp, dtype, bound, small)
+    for entry in entries("conv2d|max_pool2d|BatchNorm2d" if small else ""):
+        found[entry.label] = partial(_op, xp, entry)
+    return {name: partial(_rows_of, task) for name, task in found.items()}
+
+
 def checks(xp: Any, small: bool = False) -> Iterator[Row]:
-    """Each with the largest relative error, its bound, and whether it is within."""
-    for name, error, bound in [*_convolutions(xp, SMALL if small else LAYERS), *_families(xp, small), *_ops(xp, small)]:
+    """The rows of all tasks."""
+    for task in tasks(xp, small).values():
+        yield from task()
+
+
+def _rows_of(task: Callable[[], Iterator[Check]]) -> Iterator[Row]:
+    for name, error, bound in task():
         yield {"check": name, "error": error, "bound": bound, "right": bool(error <= bound)}
 
 
-def _convolutions(xp: Any, layers: list[Any]) -> Iterator[tuple[str, float, float]]:
+def _convolution(xp: Any, layer: tuple[Any, ...]) -> Iterator[Check]:
     """All directions against float64 on the CPU, of one image; and the adjoint identity between the three at the full batch."""
-    for name, batch, size, w_shape, stride, padding in layers:
-        for kind, dtype, bound in (("tf32", np.float32, 5e-3), ("f32", np.float32, 1e-4), ("f64", np.float64, 1e-11)):
-            for n in (1, batch):
-                spec = ConvSpec.of((n, w_shape[1], *size), w_shape, stride=stride, padding=padding)
-                rng = np.random.default_rng(n)
-                x, w, g = (rng.standard_normal(s).astype(dtype) for s in (spec.input_shape(n), w_shape, spec.output_shape(n)))
-                a, b, c = (xp.asarray(v) for v in (x, w, g))
-                with precision("fast" if kind == "tf32" else "strict"):
-                    y, gx, gw = (
-                        kernels.conv(a, b, spec=spec),
-                        kernels.conv_input(c, b, spec=spec),
-                        kernels.conv_weight(a, c, spec=spec),
-                    )
-                if n == 1:
-                    exact = [v.astype(np.float64) for v in (x, w, g)]
-                    wanted = (
-                        kernels.conv(exact[0], exact[1], spec=spec),
-                        kernels.conv_input(exact[2], exact[1], spec=spec),
-                        kernels.conv_weight(exact[0], exact[2], spec=spec),
-                    )
-                    for direction, got, right in zip(("forward", "input", "weight"), (y, gx, gw), wanted):
-                        yield f"{name}, {kind}, {direction}", _error(got, right), bound
-                else:
-                    sums = [float((u.get().astype(np.float64) * v).sum()) for u, v in ((y, g), (gx, x), (gw, w))]
-                    scale = float(np.sqrt(np.square(y.get().astype(np.float64)).sum() * np.square(g.astype(np.float64)).sum()))
-                    yield f"{name}, {kind}, adjoints", (max(sums) - min(sums)) / scale, bound
+    name, batch, size, w_shape, stride, padding = layer
+    for kind, dtype, bound in (("tf32", np.float32, 5e-3), ("f32", np.float32, 1e-4), ("f64", np.float64, 1e-11)):
+        for n in (1, batch):
+            spec = ConvSpec.of((n, w_shape[1], *size), w_shape, stride=stride, padding=padding)
+            rng = np.random.default_rng(n)
+            x, w, g = (rng.standard_normal(s).astype(dtype) for s in (spec.input_shape(n), w_shape, spec.output_shape(n)))
+            a, b, c = (xp.asarray(v) for v in (x, w, g))
+            with precision("fast" if kind == "tf32" else "strict"):
+                y, gx, gw = (
+                    kernels.conv(a, b, spec=spec),
+                    kernels.conv_input(c, b, spec=spec),
+                    kernels.conv_weight(a, c, spec=spec),
+                )
+            if n == 1:
+                exact = [v.astype(np.float64) for v in (x, w, g)]
+                wanted = (
+                    kernels.conv(exact[0], exact[1], spec=spec),
+                    kernels.conv_input(exact[2], exact[1], spec=spec),
+                    kernels.conv_weight(exact[0], exact[2], spec=spec),
+                )
+                for direction, got, right in zip(("forward", "input", "weight"), (y, gx, gw), wanted):
+                    yield f"{name}, {kind}, {direction}", _error(got, right), bound
+            else:
+                sums = [float((u.get().astype(np.float64) * v).sum()) for u, v in ((y, g), (gx, x), (gw, w))]
+                scale = float(np.sqrt(np.square(y.get().astype(np.float64)).sum() * np.square(g.astype(np.float64)).sum()))
+                yield f"{name}, {kind}, adjoints", (max(sums) - min(sums)) / scale, bound
 
 
-def _families(xp: Any, small: bool) -> Iterator[tuple[str, float, float]]:
-    """Functions of the other families against NumPy's, from which random numbers and Adam may not differ in a bit."""
-    n = 40_000 if small else 3_000_001
-    rng = np.random.default_rng(0)
-    for dtype, bound in ((np.float32, 1e-5), (np.float64, 1e-12)):
-        name, far = np.dtype(dtype).name, rng.standard_normal(n).astype(dtype)
-        for draw in (nns.rand, nns.randn):
-            own = draw(n, generator=nns.Generator(3), dtype=dtype, device="cuda")
-            yield f"{draw.__name__}, {name}", _different(own, draw(n, generator=nns.Generator(3), dtype=dtype)), 0.0
-        both = [F.dropout(nns.Tensor(a), 0.3, generator=nns.Generator(4)) for a in (xp.asarray(far), far)]
-        yield f"dropout, {name}", _different(*both), 0.0
-        yield f"Adam, {name}", _different(*[_stepped(module, far) for module in (xp, np)]), 0.0
-        for op in (F.relu, F.leaky_relu, F.gelu, F.silu, F.mish, F.elu, F.softplus, nns.tanh, nns.sigmoid, nns.exp):
-            yield f"{op.__name__}, {name}", _error(*[op(a) for a in (xp.asarray(far), far)]), bound
-        for columns in (10, 1000, 5000):
-            x, labels = far[: n // columns * columns].reshape(-1, columns), rng.integers(0, columns, n // columns)
-            losses = [
-                F.cross_entropy(nns.Tensor(m.asarray(x)), nns.Tensor(m.asarray(labels)), reduction="none") for m in (xp, np)
-            ]
-            yield f"cross-entropy of {columns}, {name}", _error(*losses), bound
-        for channels in (3, 64, 500):
-            x = far[: n // (channels * 16) * channels * 16].reshape(-1, channels, 4, 4) + dtype(100)
-            both = [F.batch_norm(nns.Tensor(m.asarray(x)), None, None, training=True) for m in (xp, np)]
-            yield f"batch norm of {channels}, {name}", _error(*both), 30 * bound
-        images = far[: n // 3072 * 3072].reshape(-1, 3, 32, 32)
-        for pool in (F.max_pool2d, F.avg_pool2d):
-            both = [pool(nns.Tensor(m.asarray(images)), 3, 2, 1) for m in (xp, np)]
-            yield f"{pool.__name__}, {name}", _error(*both), bound
+# Functions of the other families against NumPy's, from which random numbers and Adam may not differ in a bit.
+
+
+def _numbers(dtype: Any, small: bool) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(40_000 if small else 3_000_001).astype(dtype)
+
+
+def _random(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:  # noqa: ARG001
+    x, name = _numbers(dtype, small), np.dtype(dtype).name
+    for draw in (nns.rand, nns.randn):
+        own = draw(x.size, generator=nns.Generator(3), dtype=dtype, device="cuda")
+        yield f"{draw.__name__}, {name}", _different(own, draw(x.size, generator=nns.Generator(3), dtype=dtype)), 0.0
+    both = [F.dropout(nns.Tensor(a), 0.3, generator=nns.Generator(4)) for a in (xp.asarray(x), x)]
+    yield f"dropout, {name}", _different(*both), 0.0
+
+
+def _optimizer(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:  # noqa: ARG001
+    yield f"Adam, {np.dtype(dtype).name}", _different(*[_stepped(m, _numbers(dtype, small)) for m in (xp, np)]), 0.0
+
+
+def _functions(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:
+    x = _numbers(dtype, small)
+    for op in (F.relu, F.leaky_relu, F.gelu, F.silu, F.mish, F.elu, F.softplus, nns.tanh, nns.sigmoid, nns.exp):
+        yield f"{op.__name__}, {np.dtype(dtype).name}", _error(*[op(nns.Tensor(m.asarray(x))) for m in (xp, np)]), bound
+
+
+def _rows(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:
+    x = _numbers(dtype, small)
+    for columns in (10, 1000, 5000):
+        rows = x[: x.size // columns * columns].reshape(-1, columns)
+        labels = np.random.default_rng(1).integers(0, columns, len(rows))
+        both = [F.cross_entropy(nns.Tensor(m.asarray(rows)), nns.Tensor(m.asarray(labels)), reduction="none") for m in (xp, np)]
+        yield f"cross-entropy of {columns}, {np.dtype(dtype).name}", _error(*both), bound
+
+
+def _norms(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:
+    x = _numbers(dtype, small)
+    for channels in (3, 64, 500):
+        images = x[: x.size // (channels * 16) * channels * 16].reshape(-1, channels, 4, 4) + dtype(100)
+        both = [F.batch_norm(nns.Tensor(m.asarray(images)), None, None, training=True) for m in (xp, np)]
+        yield f"batch norm of {channels}, {np.dtype(dtype).name}", _error(*both), 30 * bound
+
+
+def _pools(xp: Any, dtype: Any, bound: float, small: bool) -> Iterator[Check]:
+    x = _numbers(dtype, small)
+    images = x[: x.size // 3072 * 3072].reshape(-1, 3, 32, 32)
+    for pool in (F.max_pool2d, F.avg_pool2d):
+        both = [pool(nns.Tensor(m.asarray(images)), 3, 2, 1) for m in (xp, np)]
+        yield f"{pool.__name__}, {np.dtype(dtype).name}", _error(*both), bound
 
 
 def _stepped(module: Any, values: np.ndarray) -> Any:
@@ -114,18 +160,17 @@ def _stepped(module: Any, values: np.ndarray) -> Any:
     return p
 
 
-def _ops(xp: Any, small: bool) -> Iterator[tuple[str, float, float]]:
-    """Every op and layer of the audit's table: values and derivatives of orders one and two against float64 on the CPU.
+def _op(xp: Any, entry: Any) -> Iterator[Check]:
+    """An op or layer of the audit's table: values and derivatives of orders one and two against float64 on the CPU.
 
     Some are badly conditioned, some of float32 always: the GPU may be ten times as far away as the CPU is.
     """
-    for entry in entries("conv2d|max_pool2d|BatchNorm2d" if small else ""):
-        exact = _derivatives(np, entry.draw(1, np.float64))
-        for dtype in (np.float32, np.float64):
-            with precision("strict"):
-                got, own = (_derivatives(module, entry.draw(1, dtype)) for module in (xp, np))
-            bound = 2e-3 if any(t.dtype == np.float32 for t in got) else 1e-8
-            yield f"{entry.label}, {np.dtype(dtype).name}", _worst(got, exact), bound + 10 * _worst(own, exact)
+    exact = _derivatives(np, entry.draw(1, np.float64))
+    for dtype in (np.float32, np.float64):
+        with precision("strict"):
+            got, own = (_derivatives(module, entry.draw(1, dtype)) for module in (xp, np))
+        bound = 2e-3 if any(t.dtype == np.float32 for t in got) else 1e-8
+        yield f"{entry.label}, {np.dtype(dtype).name}", _worst(got, exact), bound + 10 * _worst(own, exact)
 
 
 def _worst(got: list[Any], wanted: list[Any]) -> float:

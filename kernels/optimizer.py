@@ -100,10 +100,10 @@ def _step_on_gpu(rule: str, runs: Sequence[Any], gradients: Sequence[Array], num
     gpu = gpu_part("optimizer", runs[0].p)
     if gpu is None or rule not in gpu.RULES or not all(isinstance(run, DeviceRun) for run in runs):
         return False
-    for dtype in TYPES:
-        mine = [i for i, run in enumerate(runs) if run.dtype == dtype]
-        if mine:
-            gpu.step(rule, [runs[i].row(gradients[i]) for i in mine], [numbers[i] for i in mine], runs[mine[0]].kept)
+    kinds = [(run.dtype, run.p.data.device_id) for run in runs]
+    for kind in dict.fromkeys(kinds):
+        mine = [i for i, other in enumerate(kinds) if other == kind]
+        gpu.step(rule, [runs[i].row(gradients[i]) for i in mine], [numbers[i] for i in mine], runs[mine[0]].kept)
     return True
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import philox
 from .arrays import Array, array_module
-from .compiled import compiled, gpu_part, memory_order, part
+from .compiled import compiled, gpu_part, in_memory_order_of, memory_order, part
 
 Key = tuple[int, int]
 CHUNK = 512  # groups that NumPy passes over again and again
@@ -42,16 +42,17 @@ def keep(size: int, p: float, key: Key, beside: Array = None) -> Array:
     return _by_chunks(lambda words: [(w >> 8) >= threshold for w in words], size, np.dtype(np.bool_), 4, key)
 
 
-def dropout(x: Array, like: Array, p: float, scale: float, key: Key) -> Array | None:
-    """scale x where `keep` holds at the elements' places in `like`'s memory, else 0; None but on a device with kernels."""
+def dropout(x: Array, like: Array, p: float, scale: float, key: Key) -> Array:
+    """scale x where `keep` holds at the elements' places in `like`'s memory, else 0: in one pass on a device with kernels."""
     gpu, order = compiled("random", x, like) if type(x) is not np.ndarray else None, memory_order(like)
     if gpu is None or order is None:
-        return None
+        kept = in_memory_order_of(like, keep(like.size, p, key, like))
+        return np.where(array_module(like).asarray(kept), x * x.dtype.type(scale), 0)
     return gpu.dropout(gpu.ordered(x, like, order), scale, ceil(p * 2**24), key)
 
 
 def drops(x: Array) -> bool:
-    """Whether `dropout` has a kernel for x."""
+    """Whether `dropout` of x is one pass."""
     return type(x) is not np.ndarray and compiled("random", x) is not None and memory_order(x) is not None
 
 

@@ -98,25 +98,46 @@ def device_of(array: Any) -> device:
 _in_flight: deque[tuple[Any, np.ndarray]] = deque()
 
 
-def to_device(array: Any, device: str, non_blocking: bool = False) -> Any:
-    """The array on `device` ('cpu', 'cuda', 'cuda:1'); itself when it is there already.
-
-    With `non_blocking` a copy to a GPU from page-locked memory need not have been made on return: what is computed there later
-    comes after it, and the array is kept alive for it, but must not be written to meanwhile.
-    Raises RuntimeError without CuPy or a GPU, ValueError for another device.
-    """
-    name, _, index = str(device).partition(":")
-    if name == "cpu":
-        return array if isinstance(array, np.ndarray) else array.get()
-    if name != "cuda":
-        raise ValueError(f"unknown device {device!r}: expected 'cpu', 'cuda' or 'cuda:<index>'")
+def cupy_with_gpu() -> Any:
+    """The module cupy. Raises RuntimeError, which says what is missing, without CuPy or a GPU."""
     try:
         import cupy
     except ImportError:
         raise RuntimeError("device 'cuda' needs CuPy: install nnscratch[cuda13] (or [cuda12] for older drivers)") from None
     if not cupy.is_available():
         raise RuntimeError("device 'cuda' was asked for, but CuPy finds no usable GPU")
-    with cupy.cuda.Device(int(index or 0)):
+    return cupy
+
+
+def gpu(where: str | int) -> Any:
+    """CuPy's device for "cuda", the current one, "cuda:1" or 1. Raises RuntimeError where there is none such."""
+    cupy = cupy_with_gpu()
+    name = device(where)
+    if name.type != "cuda":
+        raise RuntimeError(f"{str(where)!r} is no GPU: expected 'cuda' or 'cuda:<index>'")
+    if name.index is None:
+        return cupy.cuda.Device()
+    count = cupy.cuda.runtime.getDeviceCount()
+    if name.index >= count:
+        there = "there is one, cuda:0" if count == 1 else f"there are {count}, cuda:0 to cuda:{count - 1}"
+        raise RuntimeError(f"no device {str(name)!r}: {there}")
+    return cupy.cuda.Device(name.index)
+
+
+def to_device(array: Any, device: str, non_blocking: bool = False) -> Any:
+    """The array on `device` ('cpu', 'cuda', 'cuda:1'); itself when it is there already. 'cuda' is the current GPU.
+
+    With `non_blocking` a copy to a GPU from page-locked memory need not have been made on return: what is computed there later
+    comes after it, and the array is kept alive for it, but must not be written to meanwhile.
+    Raises RuntimeError without CuPy or such a GPU, ValueError for another device.
+    """
+    name, _, index = str(device).partition(":")
+    if name == "cpu":
+        return array if isinstance(array, np.ndarray) else array.get()
+    if name != "cuda" or (index and not index.isdecimal()):
+        raise ValueError(f"unknown device {device!r}: expected 'cpu', 'cuda' or 'cuda:<index>'")
+    place, cupy = gpu(str(device)), cupy_with_gpu()
+    with place:
         if not isinstance(array, np.ndarray):
             return cupy.asarray(array)
         moved = cupy.asarray(array, blocking=not non_blocking)

@@ -369,11 +369,14 @@ def from_numpy(array: np.ndarray) -> Tensor:
 
 
 def from_dlpack(source: Any) -> Tensor:
-    """A tensor on the same memory as any object with `__dlpack__` (a PyTorch tensor, a JAX array, ...)."""
-    if source.__dlpack_device__()[0] == 2:
-        import cupy
+    """A tensor on the same memory as any object with `__dlpack__` (a PyTorch tensor, a JAX array, ...).
 
-        return Tensor(cupy.from_dlpack(source))
+    Raises RuntimeError for memory of a GPU without CuPy.
+    """
+    kind, index = source.__dlpack_device__()
+    if kind == 2:  # kDLCUDA
+        with backend.gpu(int(index)):
+            return Tensor(backend.cupy_with_gpu().from_dlpack(source))
     return Tensor(np.from_dlpack(source))
 
 

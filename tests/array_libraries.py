@@ -1,6 +1,7 @@
 """A stand-in for CuPy where there is no GPU: NumPy behind a wall.
 
 Its arrays are no NumPy arrays, refuse to be mixed with or turned into them, and give 0-d arrays instead of scalars, as CuPy's do.
+Results of ufuncs are in C's order, and functions, methods and their parameters are those of `cupy_names.py` and no others.
 What runs on them picks its array library by the array alone; what it computes is NumPy's.
 """
 
@@ -9,10 +10,15 @@ import types
 from typing import Any
 
 import numpy as np
+from cupy_names import ATTRIBUTES, FUNCTIONS, METHODS, UFUNC_METHODS, UFUNC_PARAMETERS, UFUNCS, refused
 
 
 class Device:
+    """An H100 without memory of its own."""
+
     id = 0
+    compute_capability = "90"
+    attributes = types.MappingProxyType({"MaxSharedMemoryPerBlockOptin": 227 << 10})
 
     def __init__(self, index=0):
         assert index == 0
@@ -21,6 +27,12 @@ class Device:
         return self
 
     def __exit__(self, *exc):
+        pass
+
+    def use(self):
+        pass
+
+    def synchronize(self):
         pass
 
 
@@ -32,9 +44,6 @@ class Flags:
         self.forc, self.fnc = flags.forc, flags.fnc
 
 
-METHODS = {"reduce": ("add", "multiply"), "accumulate": ("add", "multiply"), "at": ("add", "maximum", "minimum"), "outer": None}
-
-
 class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     device = Device()
 
@@ -43,21 +52,30 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def data(self):
-        return types.SimpleNamespace(ptr=self._inner.ctypes.data)
+        return types.SimpleNamespace(ptr=self._inner.ctypes.data, device_id=0)
 
     @property
     def flags(self):
         return Flags(self._inner.flags)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        if method != "__call__" and ufunc.__name__ not in (METHODS[method] or (ufunc.__name__,)):
-            raise NotImplementedError(f"CuPy has no {ufunc.__name__}.{method}")
-        if "where" in kwargs:
-            raise TypeError(f"CuPy's {ufunc.__name__} takes no `where`")
-        return _guarded(getattr(ufunc, method))(*inputs, **kwargs)
+        name = ufunc.__name__
+        if name not in UFUNCS or (method != "__call__" and method not in UFUNC_METHODS.get(name, ())):
+            raise NotImplementedError(f"{name}.{method} is not in cupy_names.py: see whether CuPy has it, and put it there")
+        for unknown in set(kwargs) - UFUNC_PARAMETERS:
+            raise TypeError(f"CuPy's {name} has no parameter {unknown!r}")
+        y = _guarded(getattr(ufunc, method))(*inputs, **kwargs)
+        return _c_order(y) if method == "__call__" and name != "matmul" and "out" not in kwargs else y
 
     def __array_function__(self, function, _types, args, kwargs):
-        return _guarded(function)(*args, **kwargs)
+        path = ".".join([*function.__module__.split(".")[1:], function.__name__])
+        fault = refused(path, FUNCTIONS[path], args, kwargs) if path in FUNCTIONS else f"{path} is not in cupy_names.py"
+        if fault:
+            raise TypeError(fault)
+        if path.endswith("_like") and kwargs.get("shape") == ():
+            del kwargs["shape"]  # which CuPy takes for none
+        y = _guarded(function)(*args, **kwargs)
+        return _c_order(y) if path == "where" else y
 
     def __array__(self, *args, **kwargs):
         raise TypeError("implicit conversion to a NumPy array")
@@ -65,8 +83,10 @@ class StrictArray(np.lib.mixins.NDArrayOperatorsMixin):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
+        if name not in ATTRIBUTES and name not in METHODS:
+            raise AttributeError(f"{name} is not in cupy_names.py: see whether CuPy's arrays have it, and put it there")
         value = getattr(self._inner, name)
-        return _guarded(value) if callable(value) else _outside(value)
+        return _method(name, value) if name in METHODS else _outside(value)
 
     def __getitem__(self, index):
         return _outside(self._inner[_inside(index)])
@@ -134,6 +154,20 @@ def _guarded(function):
     return call
 
 
+def _method(name, function):
+    def call(*args, **kwargs):
+        fault = refused(name, METHODS[name], args, kwargs)
+        if fault:
+            raise TypeError(fault)
+        return _guarded(function)(*args, **kwargs)
+
+    return call
+
+
+def _c_order(y):
+    return StrictArray(np.ascontiguousarray(y._inner).reshape(y.shape)) if isinstance(y, StrictArray) else y
+
+
 class _Module(types.ModuleType):
     """A module whose functions are NumPy's."""
 
@@ -143,13 +177,24 @@ class _Module(types.ModuleType):
 
     def __getattr__(self, name):
         value = getattr(self._numpy, name)
+        path = f"{self.__name__}.{name}"
         if isinstance(value, types.ModuleType):
-            return _Module(f"{self.__name__}.{name}", value)
-        return value if isinstance(value, type) or not callable(value) else _guarded(value)
+            return _Module(path, value)
+        if isinstance(value, type) or not callable(value):
+            return value
+        path = path.removeprefix("cupy.")
+        if path not in FUNCTIONS and path not in UFUNCS:
+            raise AttributeError(f"{path} is not in cupy_names.py: see whether CuPy has it, and put it there")
+        return _guarded(value)
 
 
-def _asarray(a, *args, blocking=False, **kwargs):
-    return _outside(np.array(a._inner if isinstance(a, StrictArray) else a, *args, **kwargs))
+def _asarray(a, dtype=None, order=None, *, blocking=False):
+    """In C's order but for what is in Fortran's: a copy to a GPU keeps no other."""
+    if isinstance(a, StrictArray):
+        same = np.asarray(a._inner, dtype, order=order or "K")
+        return a if same is a._inner else StrictArray(same)
+    fortran = isinstance(a, np.ndarray) and a.flags.fnc
+    return _outside(np.array(a, dtype, order=order or ("F" if fortran else "C")))
 
 
 def _erfinv(y):
@@ -163,8 +208,9 @@ def _erfinv(y):
 
 strict_cupy = _Module("cupy", np)
 strict_cupy.ndarray = StrictArray
-strict_cupy.asarray = strict_cupy.array = _asarray
+strict_cupy.asarray = _asarray
 strict_cupy.is_available = lambda: True
+strict_cupy.get_default_memory_pool = lambda: types.SimpleNamespace(free_all_blocks=lambda: None)
 
 
 def _from_dlpack(source):

@@ -26,6 +26,7 @@ CASES = {
     "padding": (lambda x: F.pad(x, (1, 2), value=3.0) + F.pad(nns.tril(x)[None], (2, 1), "reflect")[0], X),
     "linear algebra": (lambda x, y: x @ y.T + nns.einsum("ij,kj->ik", x, y) + F.linear(x, y), X, Y),
     "index": (lambda x, i: nns.gather(x, 0, i) + x[1:, None, 0] + nns.index_select(x, 0, i[:, 0]), X, AT),
+    "no dimensions": (lambda x: x[None] * x[...], np.array(1.5)),
     "scatter": (lambda x, i, y: nns.scatter_add(x, 0, i, y[:3]) + nns.scatter(x, 0, i, 2.0), X, AT, Y),
     "scatter_reduce": (lambda x, i, y: nns.scatter_reduce(x, 0, i, y[:3], "prod"), X, AT, Y),
     "scatter_reduce amax": (lambda x, i, y: nns.scatter_reduce(x, 0, i, y[:3], "amax", include_self=False), X, AT, Y),

@@ -113,6 +113,24 @@ def test_systems_train_on_a_device_and_load_on_the_cpu(xp, task, tmp_path):
     assert main(["train", task, *again]) == 0
 
 
+def test_a_run_of_the_cpu_goes_on_on_a_device(xp, tmp_path):
+    """With Adam's state, averages of parameters and the generator's state, and to the same numbers."""
+    if xp is np:
+        pytest.skip("what the CPU does is tested with the systems")
+    common = ["--data", "digits", "--limit", "32", "--batch-size", "8", "--ema", "0.9", "--quiet"]
+    weights = {}
+    for second in ("cpu", "cuda"):
+        run = tmp_path / second
+        with kernels.use("im2col"):
+            assert main(["train", "cnn", *common, "--out", str(run), "--epochs", "1"]) == 0
+            assert main(["train", "cnn", "--out", str(run), "--resume", "--epochs", "2", "--device", second, "--quiet"]) == 0
+        newest = max((run / "checkpoints").iterdir())
+        weights[second] = nns.load(newest / "model.safetensors")
+    for name, tensor in weights["cpu"].items():
+        away = np.abs(weights["cuda"][name].numpy() - tensor.numpy())
+        assert np.quantile(away, 0.9) < 1e-4, name  # Adam's first steps have the sign of what may be about zero
+
+
 def test_checkpoints_travel(xp, tmp_path):
     device = "cpu" if xp is np else "cuda"
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
@@ -173,6 +191,22 @@ def test_dlpack(xp):
         nns.from_dlpack(nns.Tensor(x.data, requires_grad=True) * 1)
 
 
+def test_the_current_device(xp):
+    if xp is np:
+        pytest.skip("of GPUs")
+    assert nns.cuda.is_available() and nns.cuda.current_device() == 0
+    nns.cuda.synchronize(), nns.cuda.empty_cache()
+    nns.cuda.set_device("cuda:0")
+    with nns.cuda.device(0):
+        assert nns.zeros(2, device="cuda").device == "cuda:0"
+    count = nns.cuda.device_count()
+    for wrong in (lambda: nns.zeros(2, device=f"cuda:{count}"), lambda: nns.cuda.set_device(count)):
+        with pytest.raises(RuntimeError, match=f"no device 'cuda:{count}': there (is one, cuda:0|are {count}, cuda:0 to)"):
+            wrong()
+    with pytest.raises(RuntimeError, match="'cpu' is no GPU: expected 'cuda' or 'cuda:<index>'"):
+        nns.cuda.device("cpu")
+
+
 NO_GPU = """
 import sys, types
 import nnscratch as nns
@@ -182,8 +216,11 @@ if sys.argv[1] == "cupy": sys.modules["cupy"] = fake
 else: sys.modules["cupy"] = None
 assert not nns.cuda.is_available() and nns.cuda.device_count() == 0
 nns.cuda.synchronize(), nns.cuda.empty_cache()
+class OnGPU:
+    def __dlpack_device__(self): return 2, 0
 for f in (lambda: nns.zeros(2, device="cuda"), lambda: nns.nn.Linear(2, 2).cuda(), lambda: nns.randn(300, 300, device="cuda:1"),
-          lambda: nns.tensor([1.0], device="cuda")):
+          lambda: nns.tensor([1.0], device="cuda"), lambda: nns.cuda.device(0), nns.cuda.current_device,
+          lambda: nns.from_dlpack(OnGPU())):
     try: f()
     except RuntimeError as fault: print(fault)
 print("cuda" in nns.kernels.available())
@@ -199,11 +236,25 @@ print("cuda" in nns.kernels.available())
 )
 def test_without_a_gpu_it_says_what_is_missing(installed, message):
     done = subprocess.run([sys.executable, "-c", NO_GPU, installed], capture_output=True, text=True)
-    assert done.stdout.splitlines() == [message] * 4 + ["False"], done.stderr
+    assert done.stdout.splitlines() == [message] * 7 + ["False"], done.stderr
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    run = str(tmp_path / "run")
+    train = ["train", "cnn", "--data", "digits", "--limit", "16", "--epochs", "1", "--quiet", "--out", run]
+    assert main([*train, "--device", "cuda"]) not in (0, None)
+    assert "device 'cuda' needs CuPy: install nnscratch[cuda13]" in capsys.readouterr().err
+    assert main(train) == 0
+    for command in (["evaluate", run], ["train", "cnn", "--resume", "--epochs", "2", "--out", run]):
+        assert main([*command, "--device", "cuda"]) not in (0, None)
+        assert "device 'cuda' needs CuPy: install nnscratch[cuda13]" in capsys.readouterr().err
 
 
 def test_without_nvrtc_arrays_are_computed_by_cupy(monkeypatch):
     from nnscratch.kernels.cuda import loader, nvrtc
+
+    loader._usable.cache_clear()
 
     def missing():
         raise nvrtc.CompilationError("install it")
@@ -215,3 +266,21 @@ def test_without_nvrtc_arrays_are_computed_by_cupy(monkeypatch):
     with pytest.warns(RuntimeWarning, match="without CUDA kernels: install it"):
         assert not loader.usable()
     assert not loader.usable()  # and says so once
+
+
+def test_an_old_gpu_is_computed_on_by_cupy(monkeypatch):
+    from nnscratch.kernels.cuda import loader, nvrtc
+
+    monkeypatch.setattr(nvrtc, "version", lambda: (13, 0))
+    for capability, fits in (("75", False), ("80", True), ("120", True)):
+        cupy = types.ModuleType("cupy")
+        cupy.RawModule, cupy.is_available = object, lambda: True
+        cupy.cuda = types.SimpleNamespace(Device=lambda c=capability: types.SimpleNamespace(compute_capability=c))
+        monkeypatch.setitem(sys.modules, "cupy", cupy)
+        loader._usable.cache_clear()
+        if fits:
+            assert loader.usable()
+        else:
+            with pytest.warns(RuntimeWarning, match=r"compute capability 8.0 or later, this one has 7.5"):
+                assert not loader.usable()
+    loader._usable.cache_clear()

@@ -13,7 +13,7 @@ from .versions import MULTIPROCESSORS
 THREADS = 256
 BLOCKS = 4 * MULTIPROCESSORS  # that a sum is split into at most
 MOMENTS, SUM = 24, 8  # bytes of shared memory for each thread
-LARGEST = 1 << 31
+LARGEST = (1 << 31) - (1 << 23)  # elements; the end of the last tile is computed in 32 bits, and lies behind them
 
 
 def takes(*matrices: Array) -> bool:

@@ -16,10 +16,11 @@ from ..arrays import Array, array_module, channels_first, channels_last
 from ..moments import wanted
 from ..precision import strict
 from ..spec import ConvSpec
-from .launch import NOTHING, device, launch, operand
+from .launch import NOTHING, device, launch, operand, shared_memory
 from .versions import Gather, choose_gather, choose_weight, parts
 
-LARGEST = 1 << 31  # elements that 32 bits can number
+LARGEST = (1 << 31) - (1 << 16)  # elements that 32 bits can number, with what the last tile reaches beyond them
+WIDEST = 1 << 20  # channels, and taps times channels: tiles of 16 and of 64 columns, at most 65535 of them
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -29,8 +30,9 @@ def takes(spec: ConvSpec, a: Array, b: Array) -> bool:
         return False
     n = len(a)
     largest = max(prod(spec.input_shape(n)), prod(spec.output_shape(n)), prod(spec.weight_shape) * spec.groups)
-    taps = prod(spec.kernel)
-    return largest < LARGEST and taps <= 1024 and spec.groups * prod(spec.stride) < 1 << 16
+    taps, channels = prod(spec.kernel), max(spec.in_channels, spec.out_channels)
+    fits = largest < LARGEST and max(channels, taps * spec.weight_shape[1]) < WIDEST
+    return fits and taps <= 1024 and spec.groups * prod(spec.stride) < 1 << 16
 
 
 def conv(x: Array, w: Array, bias: Array | None, spec: ConvSpec, slope: float) -> Array:
@@ -61,14 +63,15 @@ def gather(
     size = spec.output if forward else spec.input
     results, inputs = (spec.out_channels, spec.in_channels)[:: 1 if forward else -1]
     columns, depth = results // spec.groups, inputs // spec.groups
-    version = choose_gather(rows, columns, depth, x.dtype, exact=strict())
+    taps = prod(spec.kernel)
+    version = choose_gather(rows, columns, depth, x.dtype, exact=strict(), taps=taps, shared=shared_memory(x))
     y = xp.empty((n, *size, results), x.dtype)
     tiles = -(-rows // version.rows)
     sums = xp.empty((phases * tiles, 3, results), np.float64) if moments else None
     grid = (tiles, -(-columns // version.columns), phases * spec.groups)
-    given = NOTHING if bias is None else xp.ascontiguousarray(bias), y, NOTHING if sums is None else sums
+    given = NOTHING if bias is None else xp.ascontiguousarray(bias, x.dtype), y, NOTHING if sums is None else sums
     arguments = (x, _weights(w, spec, forward), *given, plan, x.dtype.type(slope))
-    launch("convolution", version.name, grid, version.threads, arguments, version.shared(prod(spec.kernel)))
+    launch("convolution", version.name, grid, version.threads, arguments, version.shared(taps))
     return channels_first(y), sums
 
 
@@ -78,7 +81,7 @@ def conv_weight(x: Array, g: Array, spec: ConvSpec) -> Array:
     plan, _, _ = _plan(spec, n, True, x.dtype, device(x))
     rows, inputs = spec.out_channels // spec.groups, spec.weight_shape[1]
     columns, pixels = prod(spec.kernel) * inputs, n * prod(spec.output)
-    version = choose_weight(rows, columns, inputs, x.dtype, exact=strict())
+    version = choose_weight(rows, columns, inputs, x.dtype, exact=strict(), shared=shared_memory(x))
     count = parts(version, rows, columns, pixels, spec.groups)
     partial = xp.empty((count, spec.out_channels, columns), x.dtype)
     grid = (-(-rows // version.rows), -(-columns // version.columns), count * spec.groups)
@@ -95,7 +98,7 @@ def _weights(w: Array, spec: ConvSpec, forward: bool) -> Array:
     """w (O, C / groups, *kernel) as (results, taps, depth): each result's row, with what it is summed over innermost."""
     xp, taps = array_module(w), prod(spec.kernel)
     split = w.reshape(spec.groups, spec.out_channels // spec.groups, spec.weight_shape[1], taps)
-    return xp.ascontiguousarray(split.transpose((0, 1, 3, 2) if forward else (0, 2, 3, 1)))
+    return operand(xp.ascontiguousarray(split.transpose((0, 1, 3, 2) if forward else (0, 2, 3, 1))))  # often w itself, at 1x1
 
 
 @lru_cache(maxsize=1024)
@@ -124,7 +127,7 @@ def _plan(spec: ConvSpec, n: int, forward: bool, dtype: np.dtype, where: Any) ->
     header = (n, *sizes, *steps, len(taps), len(phases), len(table))
     numbers = [*header, *(v for phase in phases for v in phase), *(v for tap in table for v in tap)]
     rows = n * max(height * width for _, _, height, width, _, _ in phases)
-    return where.asarray(np.array(numbers, np.int32)), rows, len(phases)
+    return where.asarray(np.array(numbers, np.int32), for_all=True), rows, len(phases)
 
 
 def _in_two(spec: ConvSpec) -> tuple[tuple[int, ...], ...]:

@@ -23,12 +23,14 @@ class CompilationError(RuntimeError):
 @cache
 def library() -> CDLL:
     """The library. Raises CompilationError where there is none."""
+    names = [*NAMES]
     if "cupy" in sys.modules:
-        with suppress(Exception):  # CuPy loads the one that it found; asked for by name below, that one is given
-            sys.modules["cupy"].cuda.nvrtc.getVersion()
-    places = [*NAMES]
+        with suppress(Exception):  # CuPy loads the one that it found, which fits the driver; asked for by name, it is given again
+            major, _ = sys.modules["cupy"].cuda.nvrtc.getVersion()
+            names.sort(key=lambda name: str(major) not in name)
+    places = [*names]
     for folder in sys.path:
-        for name in NAMES:
+        for name in names:
             places += map(str, Path(folder or ".").glob(f"nvidia/*/lib/{name}"))
             places += map(str, Path(folder or ".").glob(f"nvidia/*/bin/{name}"))
     for place in places:

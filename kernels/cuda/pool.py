@@ -38,7 +38,7 @@ def unpool(g: Array, indices: Array, spec: PoolSpec) -> Array:
 
 
 def gather(x: Array, indices: Array, spec: PoolSpec) -> Array:
-    places = channels_last(indices)
+    places = channels_last(indices).astype(np.int64, copy=False)
     y = array_module(x).empty(places.shape, x.dtype)
     sizes = np.int64(prod(spec.input)), np.int64(prod(places.shape[1:-1])), np.int32(places.shape[-1])
     _run("gather", y, (channels_last(x), places, y, *sizes))
@@ -96,4 +96,4 @@ def _plan(spec: PoolSpec, where: Device) -> Array:
     sizes = (spec.input, 1), (spec.output, 1), (spec.kernel, 1), (spec.stride, 1), (low, 0), (spec.dilation, 1)
     header = [v for values, default in sizes for v in (*(default,) * missing, *values)]
     counts = [v for axis in (*((1,),) * missing, *spec.counts) for v in axis]
-    return where.asarray(np.array([*header, *counts], np.int32))
+    return where.asarray(np.array([*header, *counts], np.int32), for_all=True)

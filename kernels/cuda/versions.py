@@ -85,8 +85,13 @@ WEIGHT = {
 MULTIPROCESSORS = 132  # of an H100 or H200: blocks that run at once are a small multiple
 
 
-def choose_gather(rows: int, columns: int, depth_step: int, dtype: np.dtype, exact: bool) -> Gather:
-    """The version for a product of `rows` x `columns` results whose depth comes in runs of `depth_step` elements."""
+def choose_gather(
+    rows: int, columns: int, depth_step: int, dtype: np.dtype, exact: bool, taps: int = 1, shared: int = 163 << 10
+) -> Gather:
+    """The version for a product of `rows` x `columns` results whose depth comes in runs of `depth_step` elements.
+
+    `shared` are the bytes of shared memory that a block can have: the large tile may not fit.
+    """
     double = dtype == np.float64
     kind = "f64" if double else "f32" if exact else "tf32"
     vector = depth_step % (2 if double else 4) == 0
@@ -94,17 +99,19 @@ def choose_gather(rows: int, columns: int, depth_step: int, dtype: np.dtype, exa
     size = ""
     if kind == "tf32" and vector and not few:
         blocks = -(-rows // 128) * -(-columns // 128)
-        size = "_large" if columns % 128 == 0 and blocks >= MULTIPROCESSORS else "_small" if 2 * blocks < MULTIPROCESSORS else ""
+        large = columns % 128 == 0 and blocks >= MULTIPROCESSORS and GATHER["gather_tf32_large"].shared(taps) <= shared
+        size = "_large" if large else "_small" if 2 * blocks < MULTIPROCESSORS else ""
     return GATHER[f"gather_{kind}{few or size}{'' if vector else '_v1'}"]
 
 
-def choose_weight(results: int, channels: int, inputs: int, dtype: np.dtype, exact: bool) -> Weight:
-    """The version for `results` channels of the gradient, and taps times `inputs` = `channels` columns."""
+def choose_weight(results: int, channels: int, inputs: int, dtype: np.dtype, exact: bool, shared: int = 163 << 10) -> Weight:
+    """The version for `results` channels of the gradient, and taps times `inputs` = `channels` columns; `shared` as above."""
     double = dtype == np.float64
     kind, step = "f64" if double else "f32" if exact else "tf32", 2 if double else 4
     both, gradient = results % step == inputs % step == 0, results % step == 0
     if kind == "tf32":
-        size = "_large" if both and results % 128 == 0 and channels >= 512 else "" if both else "_xv1" if gradient else "_v1"
+        large = both and results % 128 == 0 and channels >= 512 and WEIGHT["weight_tf32_large"].shared <= shared
+        size = "_large" if large else "" if both else "_xv1" if gradient else "_v1"
         return WEIGHT[f"weight_tf32{size}"]
     return WEIGHT[f"weight_{kind}{'' if both else '_v1'}"]
 

@@ -64,7 +64,7 @@ def draw_kept(like: Any, p: float, generator: Generator | None) -> Any:
 def kept_by(like: Any, p: float, key: tuple[int, int]) -> Any:
     """The mask of `draw_kept` that a key gives for many elements."""
     array = array_of(like)
-    return in_memory_order_of(array, kernels.keep(array.size, p, key, array))
+    return backend.array_module(array).asarray(in_memory_order_of(array, kernels.keep(array.size, p, key, array)))
 
 
 def rand(

@@ -55,9 +55,10 @@ def _mean(x: Any, src: Any, at: tuple, kept: Any) -> Any:
 def _prod(x: Any, src: Any, at: tuple, kept: Any) -> Any:
     """Of what is sent to a place the n-th goes into layer n, between ones; then `prod` over the layers, which does not divide."""
     layer = _turn(positions(at, x.shape, kept))
-    ones = np.ones_like(kept, x.dtype, shape=(int(layer.max(initial=-1)) + 1, *x.shape))
-    layers = cat([unsqueeze(where(kept, x, 1), 0), setitem(ones, (layer, *at), src)])
-    return astype(prod(layers, 0), dtype=x.dtype)
+    layers = int(layer.max()) + 1 if layer.size else 0
+    ones = np.ones_like(kept, x.dtype, shape=(layers, *x.shape))
+    factors = cat([unsqueeze(where(kept, x, 1), 0), setitem(ones, (layer, *at), src)])
+    return astype(prod(factors, 0), dtype=x.dtype)
 
 
 def _turn(places: Any) -> Any:

@@ -85,7 +85,8 @@ def _getitem(x, *, index):
 def _put(g, *, index, shape):
     """Zeros of `shape` with g added at the index, once for each time an element is named."""
     if builtins.all(i.dtype.kind == "b" for i in index if backend.is_array(i)):  # nothing is named twice
-        z = np.zeros_like(g, shape=shape)  # in the memory order of g where it has as many dimensions
+        # In the memory order of g where it has as many dimensions. CuPy takes the shape () for none given.
+        z = np.zeros_like(g, shape=shape) if shape else backend.array_module(g).zeros((), g.dtype)
         z[_near(index, z)] = g
         return z
     z = backend.array_module(g).zeros(math.prod(shape), g.dtype)

@@ -1,7 +1,8 @@
 // CUDA C++ on the CPU: a block's threads are fibers, switched at barriers, shuffles and tensor-core instructions.
 //
 // It stands in for kernels/cuda/device.cuh and for what NVRTC knows by itself, and is strict where a GPU is not:
-// - threads run in forward, reverse or shuffled order, and so do blocks: a missing barrier gives other results
+// - threads run in forward, reverse or shuffled order, and so do blocks: a missing barrier gives other results. Forward and
+//   reverse, a warp goes on until it waits at a barrier before another one does; shuffled, they take turns at random
 // - shared memory is exactly as large as asked for, begins as NaN, and is watched by ASan or by a guard behind it
 // - an asynchronous copy lands when its thread waits for it, no sooner; until then its target is NaN
 // - a barrier that not all threads reach, or a warp that does not stay together, is an error
@@ -181,19 +182,29 @@ static void run_block(int mode, std::mt19937 &random) {
   arrived = 0;
   alive = n;
   std::fill(warp_arrived.begin(), warp_arrived.end(), 0);
-  std::vector<int> order(n);
-  for (int i = 0; i < n; i++) order[i] = mode == 1 ? n - 1 - i : i;
+  std::vector<int> lanes(32), warps(n / 32);
+  for (int i = 0; i < 32; i++) lanes[i] = mode == 1 ? 31 - i : i;
+  for (int i = 0; i < n / 32; i++) warps[i] = mode == 1 ? n / 32 - 1 - i : i;
+  auto step = [&](int warp) {  // all lanes that can, to where they wait next
+    bool ran = false;
+    if (mode == 2) std::shuffle(lanes.begin(), lanes.end(), random);
+    for (int lane : lanes) {
+      current = 32 * warp + lane;
+      if (fibers[current].state != READY || !fault.empty()) continue;
+      ran = true;
+      threadIdx = fibers[current].index;
+      shim_switch(&scheduler, fibers[current].stack_pointer);
+    }
+    return ran;
+  };
   while (alive && fault.empty()) {
     bool ran = false;
-    if (mode == 2) std::shuffle(order.begin(), order.end(), random);
-    for (int i : order) {
-      if (fibers[i].state != READY) continue;
-      ran = true;
-      current = i;
-      threadIdx = fibers[i].index;
-      shim_switch(&scheduler, fibers[i].stack_pointer);
-      if (!fault.empty()) return;
-    }
+    if (mode == 2) std::shuffle(warps.begin(), warps.end(), random);
+    for (int warp : warps)
+      while (step(warp)) {
+        ran = true;
+        if (mode == 2 && random() & 1) break;
+      }
     if (!ran) fail("some threads wait for others that never come");
   }
 }
@@ -246,14 +257,16 @@ static const char *launch(void (*function)(void **), void **args, const unsigned
   return fault.c_str();
 }
 
-// What a kernel expects, a letter a parameter, so that the caller can be held to it.
+// What a kernel expects, a letter a parameter, so that the caller can be held to it: capitals for pointers.
 template <class T>
 constexpr char letter() {
-  if constexpr (std::is_pointer_v<T>) return 'p';
-  else if constexpr (std::is_same_v<T, float>) return 'f';
+  if constexpr (std::is_pointer_v<T>) {
+    constexpr char inner = letter<std::remove_cv_t<std::remove_pointer_t<T>>>();
+    return inner == '?' ? '?' : (char)(inner - 'a' + 'A');
+  } else if constexpr (std::is_same_v<T, float>) return 'f';
   else if constexpr (std::is_same_v<T, double>) return 'd';
   else if constexpr (std::is_same_v<T, int>) return 'i';
-  else if constexpr (std::is_same_v<T, unsigned>) return 'I';
+  else if constexpr (std::is_same_v<T, unsigned char>) return 'b';
   else if constexpr (std::is_same_v<T, Long>) return 'q';
   else return '?';
 }

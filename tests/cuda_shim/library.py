@@ -26,7 +26,8 @@ ORDERS = ("forward", "reverse", "shuffled")
 FLAGS = ["-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-ffp-contract=off", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 SANITIZED = bool(os.environ.get("CUDA_SHIM_SANITIZE"))  # with ASan and UBSan; see sanitized.py
-LETTERS = {np.float32: "f", np.float64: "d", np.int32: "i", np.uint32: "I", np.int64: "q", np.uint64: "p"}
+LETTERS = {"f": np.float32, "d": np.float64, "i": np.int32, "q": np.int64}  # of the kernels' numbers; capitals for pointers
+POINTERS = {"F": (np.float32,), "D": (np.float64,), "I": (np.int32,), "Q": (np.int64,), "B": (np.uint8, np.bool_)}
 
 
 def compiler():
@@ -93,9 +94,10 @@ def _names(text):
 
 
 class Function:
-    """A kernel; `launches` counts its calls, so that a test can see that it was the one that computed."""
+    """A kernel; `launches` counts its calls, so that a test can see that it was the one that computed; `ran` forgets nothing."""
 
     launches: dict[str, int] = {}
+    ran: set[tuple[str, str]] = set()
 
     def __init__(self, family, name, order="forward"):
         self.library, names = library(family)
@@ -106,6 +108,7 @@ class Function:
 
     def __call__(self, grid, block, arguments, shared_mem=0):
         Function.launches[self.name] = Function.launches.get(self.name, 0) + 1
+        Function.ran.add((self.name, ORDERS[self.mode]))
         grid, block = ((*size, 1, 1)[:3] for size in (grid, block))
         assert all(type(n) is int and n > 0 for n in (*grid, *block)), (self.name, grid, block)
         assert grid[1] < 1 << 16 and grid[2] < 1 << 16, (self.name, grid)
@@ -120,13 +123,14 @@ class Function:
 
 def _value(name, place, argument, letter):
     """The argument as C has it, of the type that the kernel declares and no other."""
-    if letter == "p":
+    if letter in POINTERS:
         if type(argument) is np.uint64:
             assert argument == 0, f"{name}: argument {place} is a pointer of unknown origin"
             return ctypes.c_void_p(0)
         memory = argument._inner
         assert memory_order(memory) is not None, f"{name}: argument {place} has gaps"
+        assert memory.dtype.type in POINTERS[letter], f"{name}: argument {place} points to {memory.dtype}, declared {letter!r}"
         return ctypes.c_void_p(memory.ctypes.data)
-    assert LETTERS.get(type(argument)) == letter, f"{name}: argument {place} is {type(argument).__name__}, declared {letter!r}"
-    kind = {"f": ctypes.c_float, "d": ctypes.c_double, "i": ctypes.c_int, "I": ctypes.c_uint, "q": ctypes.c_longlong}[letter]
+    assert type(argument) is LETTERS[letter], f"{name}: argument {place} is {type(argument).__name__}, declared {letter!r}"
+    kind = {"f": ctypes.c_float, "d": ctypes.c_double, "i": ctypes.c_int, "q": ctypes.c_longlong}[letter]
     return kind(argument.item())

@@ -2,7 +2,8 @@
 
     python tests/cuda_shim/sanitized.py [options of pytest]
 
-Memory errors end the run with a report. ASan must be in the process before Python is, so the tests have one of their own.
+Memory errors end the run with a report, and a whole run fails where a kernel was left out.
+ASan must be in the process before Python is, so the tests have one of their own.
 """
 
 import os
@@ -32,6 +33,7 @@ def main(arguments):
         list(pool.map(library.build, loader.FAMILIES))
     environment = {
         **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "LD_PRELOAD": place.stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -40,7 +42,8 @@ def main(arguments):
     tests = [
         t for t in tests if not t.endswith(("_compile.py", "_script.py"))
     ]  # which run no kernels, or none that others do not
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *arguments, *tests], env=environment, cwd=ROOT).returncode
+    options = arguments or ["-p", "cuda_shim.coverage"]
+    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-x", *options, *tests], env=environment, cwd=ROOT).returncode
 
 
 if __name__ == "__main__":

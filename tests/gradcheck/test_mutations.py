@@ -79,8 +79,7 @@ def test_catalogue_is_complete():
 
 def test_every_fused_op_has_faults_of_both_orders():
     fused = {op.primitive.name for op in primitives().values() if isinstance(op.primitive, Fused)}
-    assert {"conv_block", "linear_block", "masked", "silu", "huber", "lstm_sequence"} <= fused
-    fused -= {"dropped"}  # runs on GPUs alone: held against the CPU in test_cuda_random, but no fault is injected into it
+    assert {"conv_block", "linear_block", "masked", "dropped", "silu", "huber", "lstm_sequence"} <= fused
     for order in (1, 2):
         assert fused - {name for m in MUTATIONS if m.order == order for name in m.blame} == set(), f"order {order}"
 

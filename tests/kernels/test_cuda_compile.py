@@ -5,8 +5,10 @@ Needs NVRTC: `pip install -e ".[nvrtc]"`.
 
 import re
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from struct import pack
 
 import pytest
 from nnscratch.kernels.cuda import loader, nvrtc, versions
@@ -102,13 +104,39 @@ def test_without_nvrtc_it_says_what_to_install(monkeypatch):
         nvrtc.library.cache_clear()
 
 
-def test_cubins_are_kept_by_content(monkeypatch, tmp_path):
+@pytest.mark.parametrize("major", [12, 13])
+def test_cupy_s_own_nvrtc_comes_first(monkeypatch, major):
+    """The driver may be too old for what a newer one compiles."""
+    asked = []
+    monkeypatch.setattr(nvrtc, "CDLL", lambda place: asked.append(place) or place)
+    monkeypatch.setattr(nvrtc, "_declared", lambda found: found)
+    fake = types.SimpleNamespace(cuda=types.SimpleNamespace(nvrtc=types.SimpleNamespace(getVersion=lambda: (major, 0))))
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    nvrtc.library.cache_clear()
+    try:
+        assert nvrtc.library() == asked[0] == f"libnvrtc.so.{major}"
+    finally:
+        nvrtc.library.cache_clear()
+
+
+# As short as an ELF can be: a header that says that a table of one section follows, and the table.
+CUBIN = b"\x7fELF".ljust(40, b"\0") + pack("<Q", 64) + bytes(10) + pack("<HH", 64, 1) + bytes(2) + bytes(64)
+
+
+@pytest.fixture
+def compilations(monkeypatch, tmp_path):
+    """The options of each compilation, which gives CUBIN; what is made is kept in the test's folder."""
     calls = []
     monkeypatch.setenv("NNSCRATCH_CUDA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(nvrtc, "version", lambda: (13, 0))
-    monkeypatch.setattr(nvrtc, "compile", lambda source, name, options: (calls.append(options), (b"cubin", ""))[1])
+    monkeypatch.setattr(nvrtc, "compile", lambda source, name, options: (calls.append(options), (CUBIN, ""))[1])
+    return calls
+
+
+def test_cubins_are_kept_by_content(monkeypatch, tmp_path, compilations):
+    calls = compilations
     path, new = loader.cubin("random", "sm_80")
-    assert (path.read_bytes(), new, path.parent) == (b"cubin", True, tmp_path / "cache")
+    assert (path.read_bytes(), new, path.parent) == (CUBIN, True, tmp_path / "cache")
     assert loader.cubin("random", "sm_80") == (path, False)
     assert calls == [("--gpu-architecture=sm_80", *loader.OPTIONS, "--fmad=false")]
     others = {loader.cubin("random", "sm_90a")[0], loader.cubin("rows", "sm_80")[0]}
@@ -129,6 +157,84 @@ def test_a_failed_write_leaves_nothing(monkeypatch, tmp_path):
     with pytest.raises(OSError, match="disk full"):
         loader._write(tmp_path / "a.cubin", b"x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x7fELF", CUBIN[:-1], bytes(len(CUBIN)), b"\x7fELF" + b"\xff" * 200])
+def test_a_damaged_file_is_made_anew(compilations, damage):
+    path, _ = loader.cubin("rows", "sm_80")
+    path.write_bytes(damage)
+    assert loader.cubin("rows", "sm_80") == (path, True)
+    assert path.read_bytes() == CUBIN
+    assert loader.cubin("rows", "sm_80") == (path, False)
+
+
+def test_writers_side_by_side(compilations):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: loader.cubin("pool", "sm_80")[0], range(64)))
+    assert len(set(found)) == 1 and found[0].read_bytes() == CUBIN
+    assert [p.name for p in found[0].parent.iterdir()] == [found[0].name]
+
+
+class Driver:
+    """CuPy, as far as loading goes, whose driver refuses files that do not hold `good`, as late as CuPy does."""
+
+    def __init__(self, good, attributes=None):
+        self.good, self.loads = good, []
+        self.cuda = types.SimpleNamespace(
+            Device=lambda index=0: types.SimpleNamespace(
+                id=index, compute_capability="86", attributes={"MaxSharedMemoryPerBlockOptin": 99 << 10}
+            )
+        )
+
+    def RawModule(self, *, path):  # noqa: N802 - CuPy's name
+        self.loads.append(path)
+        driver = self
+
+        class Kernel:
+            def __setattr__(self, name, value):
+                assert (name, value) == ("max_dynamic_shared_size_bytes", 99 << 10)
+                if Path(path).read_bytes() != driver.good:
+                    raise RuntimeError("CUDA_ERROR_INVALID_IMAGE")
+
+        return types.SimpleNamespace(get_function=lambda name: Kernel())
+
+
+@pytest.fixture
+def driver(monkeypatch, compilations):
+    """The Driver, with nothing loaded before and nothing afterwards."""
+    fake = Driver(CUBIN)
+    monkeypatch.setitem(sys.modules, "cupy", fake)
+    caches = loader._module, loader._function, loader.largest_shared, loader._own_folder
+    for cached in caches:
+        cached.cache_clear()
+    yield fake
+    for cached in caches:
+        cached.cache_clear()
+
+
+def test_what_the_driver_refuses_is_compiled_again(driver, compilations):
+    path, _ = loader.cubin("rows", "sm_86")
+    path.write_bytes(CUBIN + b"of another kind")
+    loader.function("rows", "softmax_f32")
+    loader.function("rows", "softmax_f32"), loader.function("rows", "nll_f32")
+    assert (len(compilations), driver.loads) == (2, [str(path)] * 2)
+
+
+def test_what_the_driver_refuses_twice_is_its_error(driver):
+    driver.good = b"never"
+    with pytest.raises(RuntimeError, match="INVALID_IMAGE"):
+        loader.function("rows", "softmax_f32")
+
+
+def test_a_folder_that_cannot_be_written_to(driver, compilations, monkeypatch, tmp_path):
+    blocked = tmp_path / "a file"
+    blocked.write_text("")
+    monkeypatch.setenv("NNSCRATCH_CUDA_CACHE", str(blocked / "cache"))
+    with pytest.warns(RuntimeWarning, match=r"cannot be kept in .*cache \(.*\): this process compiles its own; set NNSCRATCH"):
+        loader.function("rows", "softmax_f32")
+    loader.function("rows", "nll_f32")
+    (path,) = {Path(p) for p in driver.loads}
+    assert path.read_bytes() == CUBIN and blocked.read_text() == ""
 
 
 def test_sources_include_each_file_once():

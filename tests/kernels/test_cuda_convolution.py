@@ -1,6 +1,7 @@
 """The convolution kernels on the CPU against the naive loops: every version, and threads in three orders with the same bits."""
 
 import re
+import types
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from kernel_cases import conv_arrays
 from nnscratch.kernels import ConvSpec, precision
 from nnscratch.kernels.cuda import columns, loader, versions
 from nnscratch.kernels.cuda import convolution as plans
+from nnscratch.kernels.cuda.launch import launch
 
 import nnscratch as nns
 import nnscratch.nn.functional as F
@@ -141,6 +143,51 @@ def test_operands_that_lie_anywhere(on_shim):
         np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-5)
 
 
+def test_weights_that_do_not_begin_on_16_bytes(on_shim):
+    """A 1x1 kernel lies as the kernels want it, so that a parameter that is a view of a flat buffer is read where it lies."""
+    spec, (_, x, w, g) = case((2, 8, 3, 3), (8, 8, 1, 1))
+    with kernels.use("reference"):
+        expected = kernels.conv(x, w, spec=spec), kernels.conv_input(g, w, spec=spec)
+
+    def run(xp):
+        b = xp.asarray(np.concatenate([np.zeros(1, w.dtype), w.ravel()]))[1:].reshape(w.shape)
+        assert b.data.ptr % 16
+        with precision("strict"):
+            return [kernels.conv(xp.asarray(x), b, spec=spec), kernels.conv_input(xp.asarray(g), b, spec=spec)]
+
+    for got, wanted in zip(in_every_order(on_shim, run, "gather_f32_few"), expected):
+        np.testing.assert_allclose(got, wanted, rtol=2e-5, atol=2e-5)
+
+
+def test_a_bias_of_another_type(on_shim):
+    spec, (_, x, w, _) = case((1, 4, 3, 3), (8, 4, 1, 1))
+    xp = on_shim()
+    with precision("strict"):
+        y = kernels.conv(xp.asarray(x), xp.asarray(w), xp.asarray(np.full(8, 2.0)), spec=spec).get()
+        np.testing.assert_allclose(y, kernels.conv(xp.asarray(x), xp.asarray(w), spec=spec).get() + 2, rtol=1e-6)
+
+
+def test_arrays_on_another_device_than_the_current_one(on_shim):
+    xp = on_shim()
+    here, there = xp.asarray(np.zeros(3, np.float32)), xp.asarray(np.zeros(3, np.float32))
+    there.__class__ = type("Elsewhere", (xp.ndarray,), {"data": types.SimpleNamespace(ptr=0, device_id=1)})
+    with pytest.raises(RuntimeError, match=r"on cuda:1, the current device is cuda:0: .*nnscratch.cuda.device\(1\)"):
+        launch("elementwise", "forward_exp_f32", (1,), 256, (here, there, np.int64(3), *[np.float32(0)] * 3))
+    assert not Function.launches
+
+
+def test_what_is_too_large_is_left_to_cupy():
+    fits = lambda spec, n: plans.takes(
+        spec, *(np.broadcast_to(np.float32(0), s) for s in (spec.input_shape(n), spec.weight_shape))
+    )
+    image = ConvSpec.of((1, 64, 1024, 1024), (64, 64, 3, 3), padding=1)
+    assert fits(image, 31)
+    assert not fits(image, 32)
+    assert not fits(ConvSpec.of((1, 4, 4, 4), (1 << 20, 4, 1, 1)), 1)
+    assert not fits(ConvSpec.of((1, 2048, 32, 32), (1, 2048, 32, 32)), 1)
+    assert fits(ConvSpec.of((1, 8, 32, 32), (1, 8, 32, 32)), 1)
+
+
 def test_what_has_no_kernel_is_computed_by_array_operations(on_shim):
     xp = on_shim()
     for shapes in (((1, 2, 3, 4, 4), (2, 2, 2, 2, 2)), ((0, 2, 4, 4), (3, 2, 3, 3))):
@@ -172,7 +219,7 @@ def test_the_table_of_versions_is_the_source_s():
 
 def test_choices():
     f4, f8 = np.dtype(np.float32), np.dtype(np.float64)
-    chosen = lambda *args, exact=False: versions.choose_gather(*args, exact=exact).name
+    chosen = lambda *args, exact=False, **limit: versions.choose_gather(*args, exact=exact, **limit).name
     assert chosen(128 * 32 * 32, 128, 64, f4) == "gather_tf32_large"
     assert chosen(128 * 16 * 16, 64, 64, f4) == "gather_tf32"
     assert chosen(128 * 4 * 4, 128, 128, f4) == "gather_tf32_small"
@@ -181,12 +228,18 @@ def test_choices():
     assert chosen(128 * 32 * 32, 3, 3, f4) == "gather_tf32_few_v1"
     assert chosen(4096, 64, 64, f4, exact=True) == "gather_f32"
     assert chosen(4096, 64, 3, f8) == "gather_f64_v1"
-    picked = lambda *args, exact=False: versions.choose_weight(*args, exact=exact).name
+    picked = lambda *args, exact=False, **limit: versions.choose_weight(*args, exact=exact, **limit).name
     assert picked(128, 9 * 64, 64, f4) == "weight_tf32_large"
     assert picked(64, 9 * 32, 32, f4) == "weight_tf32"
     assert picked(64, 27, 3, f4) == "weight_tf32_xv1"
     assert picked(3, 27, 3, f4) == "weight_tf32_v1"
     assert picked(64, 27, 3, f8) == "weight_f64_v1"
+    small = 99 << 10  # bytes of shared memory, which sm_86, sm_89 and sm_120 have
+    assert chosen(128 * 32 * 32, 128, 64, f4, shared=small) == "gather_tf32"
+    assert picked(128, 9 * 64, 64, f4, shared=small) == "weight_tf32"
+    for version in (*versions.GATHER.values(), *versions.WEIGHT.values()):
+        if "large" not in version.name:
+            assert (version.shared(1024) if isinstance(version, versions.Gather) else version.shared) <= small
     assert versions.parts(versions.WEIGHT["weight_tf32_xv1"], 64, 27, 128 * 32 * 32, 1) == 264
     assert versions.parts(versions.WEIGHT["weight_tf32"], 64, 64, 40, 1) == 1
 

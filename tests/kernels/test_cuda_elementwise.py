@@ -70,17 +70,18 @@ def test_far_values_and_nan(on_shim, name):
     np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-30)
 
 
-def test_memory_order_is_kept(on_shim):
-    x = np.random.default_rng(2).standard_normal((4, 3, 5, 6))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_memory_order_is_kept(on_shim, dtype):
+    x = np.random.default_rng(2).standard_normal((4, 3, 5, 6)).astype(dtype)
     keep = x > 0
 
     def run(xp):
-        channels_last = xp.asarray(np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1))
+        channels_last = np.moveaxis(xp.asarray(np.ascontiguousarray(np.moveaxis(x, 1, -1))), -1, 1)
         y = pointwise.masked(channels_last, xp.asarray(keep), 2.0)
         assert y.strides == channels_last.strides
         assert pointwise.forward("relu", channels_last[:, ::2]) is None
         return [y, pointwise.backward("relu", xp.asarray(x), channels_last)]
 
-    y, gx = in_every_order(on_shim, run, "masked_f64")
+    y, gx = in_every_order(on_shim, run, "masked_f64" if dtype is np.float64 else "masked_f32")
     np.testing.assert_array_equal(y, np.where(keep, 2 * x, 0))
     np.testing.assert_array_equal(gx, x)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cuda_shim.library import Function
+from cuda_shim.library import ORDERS, Function
 from optim_cases import CASES
 
 import nnscratch as nns
@@ -27,14 +27,14 @@ def stepped(asarray, name, options, dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("name", "options"), MINE, ids=lambda v: v if isinstance(v, str) else "-".join(map(str, v.values())))
 def test_the_same_bits(on_shim, name, options, dtype):
-    xp = on_shim("shuffled")
-    got = stepped(xp.asarray, name, options, dtype)
-    rule = f"{'sgd' if name == 'SGD' else 'adam'}_{'f64' if dtype is np.float64 else 'f32'}"
-    assert Function.launches[rule] == 3
     with kernels.use("im2col"):
         expected = stepped(np.array, name, options, dtype)
-    for a, b in zip(got, expected):
-        np.testing.assert_array_equal(a, b)
+    rule = f"{'sgd' if name == 'SGD' else 'adam'}_{'f64' if dtype is np.float64 else 'f32'}"
+    for order in ORDERS:
+        got = stepped(on_shim(order).asarray, name, options, dtype)
+        assert Function.launches[rule] == 3
+        for a, b in zip(got, expected):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_gradients_of_another_order_and_types_side_by_side(on_shim):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cuda_shim.orders import in_every_order
-from nnscratch.kernels import ConvSpec, PoolSpec
+from nnscratch.kernels import ConvSpec, PoolSpec, precision
 
 from nnscratch import kernels
 
@@ -51,21 +51,24 @@ def test_all_pools(on_shim, name, dtype):
         np.testing.assert_allclose(a, b, rtol=error, atol=error)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("slope", [1.0, 0.2, 0.0])
 @pytest.mark.parametrize("size", [(6, 5), (5, 8), (2, 2)])
-def test_convolution_with_pool(on_shim, size, slope):
+def test_convolution_with_pool(on_shim, size, slope, dtype):
     rng = np.random.default_rng(3)
-    x, w, b = rng.standard_normal((2, 4, *size)), rng.standard_normal((3, 4, 3, 3)), rng.standard_normal(3)
+    x, w, b = (rng.standard_normal(s).astype(dtype) for s in ((2, 4, *size), (3, 4, 3, 3), (3,)))
     spec = ConvSpec.of(x.shape, w.shape, padding=1)
-    g = rng.standard_normal((2, 3, size[0] // 2, size[1] // 2))
+    g = rng.standard_normal((2, 3, size[0] // 2, size[1] // 2)).astype(dtype)
 
     def run(xp):
-        y, argmax = kernels.conv_pool(*(xp.asarray(v) for v in (x, w, b)), spec=spec, slope=slope)
+        with precision("strict"):
+            y, argmax = kernels.conv_pool(*(xp.asarray(v) for v in (x, w, b)), spec=spec, slope=slope)
         return [y, argmax, *kernels.unpool(xp.asarray(g), y, argmax, spec=spec, slope=slope, bias=True)]
 
-    got = in_every_order(on_shim, run, "pool_2x2_f64", "unpool_2x2_f64", "gather_f64")
+    kind, error = ("f64", 1e-12) if dtype is np.float64 else ("f32", 1e-5)
+    got = in_every_order(on_shim, run, f"pool_2x2_{kind}", f"unpool_2x2_{kind}")
     with kernels.use("im2col"):
         y, argmax = kernels.conv_pool(x, w, b, spec=spec, slope=slope)
         expected = [y, argmax, *kernels.unpool(g, y, argmax, spec=spec, slope=slope, bias=True)]
     for a, b in zip(got, expected):
-        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(a, b, rtol=error, atol=error)

@@ -1,6 +1,7 @@
 """The shim finds what it is for: each faulty kernel here fails in its way, and its sound neighbour passes."""
 
 import os
+import types
 
 import numpy as np
 import pytest
@@ -23,6 +24,20 @@ __device__ void mirror(float *y, int n) {
 }
 KERNEL(sound) { mirror<true>(y, n); }
 KERNEL(no_barrier) { mirror<false>(y, n); }
+
+// The same between warps that meet within themselves many times before: they must not go in step.
+KERNEL(late_barrier) {
+  float *all = (float *)shared_memory();
+  float v = (float)threadIdx.x;
+  for (int i = 0; i < 8; i++) {
+    all[64 * i + threadIdx.x] = v + i;
+    v = __shfl_xor_sync(0xffffffffu, v, 1);
+  }
+  float sum = 0;
+  for (int i = 0; i < 6; i++) sum += all[64 * i + n - 1 - threadIdx.x];
+  __syncthreads();
+  y[blockIdx.x * n + threadIdx.x] = sum;
+}
 
 KERNEL(divergent) {
   if (threadIdx.x < 7) __syncthreads();
@@ -117,9 +132,9 @@ def test_sound_kernels_pass(kernels, name):
         np.testing.assert_array_equal(results[0], other)
 
 
-@pytest.mark.parametrize("name", ["no_barrier", "between_blocks"])
+@pytest.mark.parametrize("name", ["no_barrier", "between_blocks", "late_barrier"])
 def test_races_show_in_the_orders(kernels, name):
-    results = [run(name, order) for order in library.ORDERS]
+    results = [run(name, order, shared=4 * 64 * 8) for order in library.ORDERS]
     assert not all(np.array_equal(results[0], other, equal_nan=True) for other in results[1:])
 
 
@@ -167,6 +182,23 @@ def test_asan_ends_a_process_that_writes_outside(kernels, name, arrays):
     assert b"heap-buffer-overflow" in text
 
 
+def test_a_kernel_that_no_test_runs_is_named(monkeypatch):
+    from cuda_shim import coverage
+    from nnscratch.kernels.cuda import loader
+
+    monkeypatch.setattr(coverage, "library", lambda family: (None, ["softmax_f32", "new"] if family == "rows" else []))
+    ran = {("softmax_f32", order) for order in library.ORDERS} | {("new", "reverse")}
+    assert loader.FAMILIES and coverage.missing(ran) == {"new": ["forward", "shuffled"]}
+    session = types.SimpleNamespace(exitstatus=0)
+    monkeypatch.setattr(library.Function, "ran", ran)
+    coverage.pytest_sessionfinish(session, 0)
+    assert session.exitstatus == 1
+    ran |= {("new", order) for order in library.ORDERS}
+    session.exitstatus = 0
+    coverage.pytest_sessionfinish(session, 0)
+    assert session.exitstatus == 0
+
+
 def test_arguments_must_be_of_the_declared_types(kernels):
     y = Memory(np.zeros(64, np.float32))
     for wrong in (np.int64(64), 64, np.float32(64), np.uint32(64)):
@@ -174,3 +206,5 @@ def test_arguments_must_be_of_the_declared_types(kernels):
             library.Function("faults", "sound")((1,), (64,), (y, wrong), shared_mem=256)
     with pytest.raises(AssertionError, match="unknown origin"):
         library.Function("faults", "sound")((1,), (64,), (np.uint64(64), np.int32(64)), shared_mem=256)
+    with pytest.raises(AssertionError, match="points to float64, declared 'F'"):
+        library.Function("faults", "sound")((1,), (64,), (Memory(np.zeros(64)), np.int32(64)), shared_mem=256)

@@ -33,7 +33,6 @@ _REASONS: dict[str, str] = {
     "gives a dtype": "result_type",
     "holds modules or tensors, computes nothing": "nn.Module nn.ModuleDict nn.ModuleList nn.ParameterDict nn.ParameterList",
     "is the abstract base of other layers": "nn.RNNBase nn.RNNCellBase",
-    "runs on GPUs alone; its test is in tests/kernels/test_cuda_*": "ops.noise._dropped",
 }
 EXCLUDED = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 

@@ -94,6 +94,7 @@ ACTIVATION: list[Entry] = [
 NOISE: list[Entry] = [
     case("dropout", normal(3, 4), 0.4, generator=SEEDED).alone(),
     case("dropout", normal(3, 4), 0.4, False),
+    case("ops.noise._dropped", normal(3, 4), p=0.4, scale=1.7, key=(3, 5)).alone(),  # dropout of many elements on a GPU
     case("dropout1d", normal(3, 4, 2), 0.4, generator=SEEDED).alone(),
     case("dropout2d", normal(2, 4, 2, 2), 0.4, generator=SEEDED).alone(),
     case("dropout3d", normal(2, 3, 2, 1, 2), 0.4, generator=SEEDED).alone(),

@@ -11,7 +11,8 @@ from ...ops.activation import _elu, _relu
 from ...ops.arrange import _cumsum
 from ...ops.channels import channel_affine
 from ...ops.linalg import _linear, _matmul, linear_act, linear_block
-from ...ops.noise import _masked
+from ...ops.noise import _dropped, _masked
+from ...ops.random import kept_by
 from ...ops.reduce import _amax, _logsumexp, _mean, _root, _var
 from ...ops.shape import _cat, _stack
 from ...ops.views import _expand, _getitem, _permute, _put, _setitem, _sum
@@ -30,6 +31,7 @@ LINEAR = case("linear", normal(4, 3), normal(3, 3), normal(3))
 LINEAR_BLOCK = case("ops.linalg.linear_block", normal(4, 3), normal(3, 3), normal(3))
 LINEAR_ACT = case("ops.linalg.linear_act", normal(4, 3), normal(3, 3), normal(3), slope=0.2)
 DROPOUT = case("dropout", normal(4, 3), 0.4, generator=SEEDED)
+DROPPED = case("ops.noise._dropped", normal(4, 3), p=0.4, scale=1.7, key=(3, 5))
 WHERE = case("where", coins(4, 3), normal(4, 3), normal(4, 3))
 LARGER = case("maximum", normal(4, 3), normal(4, 3))
 BATCH_EVAL = case("batch_norm", normal(3, 2, 4), normal(2).fixed, positive(2).fixed, normal(2), normal(2))
@@ -161,6 +163,15 @@ NOISE: list[Mutation] = [
           in_backward(_masked, lambda right: lambda *rest, keep, scale: right(*rest, keep=~keep, scale=scale)), "masked"),
     fault("dropout: scale forgotten in the definition", DROPOUT,
           in_definition(_masked, lambda x, *, keep, scale: where(keep, x, 0)), "masked", order=2),
+    *distorted("dropout, by a key", DROPPED, _dropped, (0,)),
+    fault("dropout, by a key: mask forgotten", DROPPED,
+          in_backward(_dropped, lambda right: lambda g, *_, p, scale, key: (g * scale,)), "dropped"),
+    fault("dropout, by a key: scale forgotten", DROPPED,
+          in_backward(_dropped, lambda right: lambda *rest, p, scale, key: right(*rest, p=p, scale=1.0, key=key)), "dropped"),
+    fault("dropout, by a key: another mask", DROPPED,
+          in_backward(_dropped, lambda right: lambda *rest, key, **numbers: right(*rest, key=(3, 6), **numbers)), "dropped"),
+    fault("dropout, by a key: scale forgotten in the definition", DROPPED,
+          in_definition(_dropped, lambda x, *, p, scale, key: where(kept_by(x, p, key), x, 0)), "dropped", order=2),
 ]  # fmt: skip
 
 TWICE = case("getitem", normal(5, 3), given([0, 2, 2, -1]))
