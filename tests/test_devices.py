@@ -90,7 +90,7 @@ def test_averages_and_initial_values(xp):
 
 
 SMALL = ("cnn", "vae", "autoencoder", "lstm", "row-lstm", "gan", "dcgan", "wgan-gp")
-TRAINED = dict.fromkeys(SMALL, "digits") | {"conv-lstm": "moving-digits", "map-vae": "shapes"}
+TRAINED = dict.fromkeys(SMALL, "digits") | {"conv-lstm": "moving-digits", "map-vae": "shapes", "window-vae": "shapes"}
 SLOW = ("conv-lstm",)
 NARROW = {"dcgan": ["--width", "8"], "wgan-gp": ["--width", "8"]}
 

@@ -15,6 +15,7 @@ from .map_vae import MapVAE
 from .row_lstm import RowLSTM
 from .vae import VAE
 from .wgan_gp import WGANGP
+from .window_vae import WindowVAE
 
 MODELS: dict[str, type] = {
     "autoencoder": Autoencoder,
@@ -27,10 +28,12 @@ MODELS: dict[str, type] = {
     "row-lstm": RowLSTM,
     "vae": VAE,
     "wgan-gp": WGANGP,
+    "window-vae": WindowVAE,
 }
 
 __all__ = [
-    "CNN", "DCGAN", "GAN", "MODELS", "VAE", "WGANGP", "Autoencoder", "ConvLSTM", "MapVAE", "RowClassifier", "RowLSTM", "build",
+    "CNN", "DCGAN", "GAN", "MODELS", "VAE", "WGANGP", "Autoencoder", "ConvLSTM", "MapVAE", "RowClassifier", "RowLSTM",
+    "WindowVAE", "build",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from .. import nn
 from ..nn import functional as F
 from ..ops import cat
 from ..tensor import Tensor, as_tensor
-from .vae import VAE
+from .vae import VAE, label_reader
 
 
 class MapVAE(VAE):
@@ -33,6 +33,7 @@ class MapVAE(VAE):
         likelihood: str = "bernoulli",
         sigma: float = 0.1,
         classes: int = 0,
+        reader: bool = False,
     ):
         nn.Module.__init__(self)  # not the VAE's, whose networks would be made in vain
         channels, height, width = image_shape
@@ -51,6 +52,7 @@ class MapVAE(VAE):
             "likelihood": likelihood,
             "sigma": sigma,
             "classes": classes,
+            "reader": reader,
         }
         self.image_shape, self.classes, self.likelihood, self.sigma = tuple(image_shape), classes, likelihood, sigma
         self.code_shape = (code, height // 4, width // 4)
@@ -70,6 +72,7 @@ class MapVAE(VAE):
             nn.ReLU(),
             nn.ConvTranspose2d(first, channels, 4, stride=2, padding=1),
         )
+        self.reader = label_reader(self.latent, classes) if reader else None
 
     def encode(self, x: Tensor, labels: Any = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (N, latent) of q(z | x), maps laid out flat."""

@@ -9,10 +9,18 @@ from typing import Any
 import numpy as np
 
 from .. import nn
+from ..autograd import no_grad
 from ..nn import functional as F
 from ..ops import cat, clamp, exp, logsumexp, randn, randn_like, sigmoid
 from ..tensor import Tensor, as_tensor
 from .vae_networks import NETWORKS
+
+
+def label_reader(latent: int, classes: int, hidden: int = 128) -> nn.Module:
+    """Two hidden layers from a code to the logits of a label. Raises ValueError without labels."""
+    if classes < 2:
+        raise ValueError(f"VAE: a reader of labels needs a model with 2 classes or more, got {classes}")
+    return nn.Sequential(nn.Linear(latent, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, classes))
 
 
 class VAE(nn.Module):
@@ -27,7 +35,8 @@ class VAE(nn.Module):
     Images (N, C, H, W) or (N, C H W) with values in 0..1; to the Bernoulli likelihood, grey values are probabilities of white.
     `architecture` 'dense' has the layers `hidden` between the image and `latent` numbers, 'conv' two convolutions before one
     (see `vae_networks`). With `classes` the model is conditional (Sohn et al. 2015): heads and decoder see the label y as one-hot
-    numbers beside their input, q(z | x, y) and p(x | z, y), and every method needs `labels` (N,).
+    numbers beside their input, q(z | x, y) and p(x | z, y), and every method needs `labels` (N,). With `reader` it has a network
+    that is to read the label from the code, for `loss` to hold the encoder against (see `reader`).
     """
 
     def __init__(
@@ -40,6 +49,7 @@ class VAE(nn.Module):
         likelihood: str = "bernoulli",
         sigma: float = 0.1,
         classes: int = 0,
+        reader: bool = False,
     ):
         super().__init__()
         if architecture not in NETWORKS:
@@ -57,12 +67,14 @@ class VAE(nn.Module):
             "likelihood": likelihood,
             "sigma": sigma,
             "classes": classes,
+            "reader": reader,
         }
         self.image_shape, self.latent, self.classes = tuple(image_shape), latent, classes
         self.likelihood, self.sigma = likelihood, sigma
         self.encoder, width, self.decoder = NETWORKS[architecture](self.image_shape, widths, latent + classes)
         self.mu = nn.Linear(width + classes, latent)
         self.logvar = nn.Linear(width + classes, latent)
+        self.reader = label_reader(latent, classes) if reader else None
 
     # -------------------------------------------------------------------------------------------------- distributions
 
@@ -108,19 +120,50 @@ class VAE(nn.Module):
         return self.decode(self.reparameterize(mu, logvar, generator), labels), mu, logvar
 
     def loss(
-        self, x: Tensor, generator: Any = None, *, labels: Any = None, beta: float = 1.0, free_bits: float = 0.0
+        self,
+        x: Tensor,
+        generator: Any = None,
+        *,
+        labels: Any = None,
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        fader: float = 0.0,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(total, reconstruction, KL) in nats: summed over pixels and latents, averaged over the images.
 
         total = reconstruction + beta sum_j max(KL_j, free_bits); with beta 1 and no free bits it is the negative ELBO. beta above
         1 presses the code (Higgins et al. 2017); `free_bits` nats of each latent, averaged over the batch, cost nothing (Kingma
-        et al. 2016, equation 15). The returned KL is the plain one.
+        et al. 2016, equation 15). `fader` is the weight of `unread`. The returned KL is the plain one.
         """
-        f, mu, logvar = self(x, generator, labels=labels)
+        mu, logvar = self.encode(x, labels)
+        z = self.reparameterize(mu, logvar, generator)
+        f = self.decode(z, labels)
         reconstruction = -self.log_likelihood(f, x).mean()
         kl = F.gaussian_kl(mu, logvar)
         paid = clamp(self.kl_per_latent(mu, logvar), min=free_bits).sum() if free_bits else kl
-        return reconstruction + (paid if beta == 1 else paid * beta), reconstruction, kl
+        total = reconstruction + (paid if beta == 1 else paid * beta)
+        return total + self.unread(z) * fader if fader else total, reconstruction, kl
+
+    def unread(self, z: Tensor) -> Tensor:
+        """-1/K sum_k log r_k(z), averaged over codes z (N, latent), for the shares r that the reader gives the K labels.
+
+        It is least, log K, where the reader can only guess: an encoder that is trained for it leaves the label out of the code,
+        and it takes another label to mean no more than that. The reader itself is trained by `reader_loss`, in turns. Lample et
+        al. (2017), "Fader networks: manipulating images by sliding attributes", with the even guess as the encoder's aim (Tzeng
+        et al. 2015, equation 5). Raises ValueError for a model without a reader.
+        """
+        return -F.log_softmax(self._read(z), 1).mean()
+
+    def reader_loss(self, x: Tensor, labels: Any, generator: Any = None) -> Tensor:
+        """The reader's cross-entropy in nats for codes of the images; no gradient goes to the encoder."""
+        with no_grad():
+            z = self.reparameterize(*self.encode(x, labels), generator)
+        return F.cross_entropy(self._read(z), as_tensor(labels).to(device=z.device))
+
+    def _read(self, z: Tensor) -> Tensor:
+        if self.reader is None:
+            raise ValueError("VAE: this model has no reader of labels from the code; make it with reader=True")
+        return self.reader(z)
 
     @staticmethod
     def kl_per_latent(mu: Tensor, logvar: Tensor) -> Tensor:

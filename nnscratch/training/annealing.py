@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-SHAPES = ("none", "linear", "cyclic", "drop")
+SHAPES = ("none", "linear", "cyclic", "late", "drop")
+EARLY = 1 / 40  # of beta, before a late rise
 
 
 def kl_weight(
@@ -13,11 +14,13 @@ def kl_weight(
         none     beta
         linear   beta min(1, step / steps)                               (Bowman et al. 2016, with a straight ramp)
         cyclic   beta min(1, t / ramp),  t = (step mod period) / period,  period = steps / cycles       (Fu et al. 2019)
+        late     beta / 40, from steps / 2 straight up to beta
         drop     1
 
-    While it is small the code is free to carry information, and the decoder comes to rely on it. 'drop' is for a small beta and
-    a decoder that is told the label: at first information is dear, and what the label says is left to it; then outlines become
-    sharp. Raises ValueError.
+    While it is small the code is free to carry information, and the decoder comes to rely on it. 'late' leaves it free for long:
+    what is hard to find, such as how an outline is turned, is not found once information is dear, but is kept. 'drop' is for a
+    small beta and a decoder that is told the label: at first information is dear, and what the label says is left to it; then
+    outlines become sharp. Raises ValueError.
     """
     if shape not in SHAPES or steps < 1 or cycles < 1 or not 0 < ramp <= 1:
         raise ValueError(
@@ -30,5 +33,7 @@ def kl_weight(
         return 1.0
     if shape == "linear":
         return beta * (step / steps)
+    if shape == "late":
+        return beta * (EARLY + (1 - EARLY) * max(0.0, 2 * step / steps - 1))
     period = steps / cycles
     return beta * min(1.0, (step % period) / period / ramp)

@@ -71,6 +71,7 @@ def test_kl_weights():
     cyclic = [kl_weight(s, "cyclic", steps=16, cycles=2) for s in range(18)]
     assert cyclic == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1] * 2 + [1, 1]
     assert [kl_weight(s, "drop", beta=0.05, steps=10) for s in (0, 9, 10, 11)] == [1, 1, 0.05, 0.05]
+    assert [kl_weight(s, "late", beta=4, steps=8) for s in (0, 4, 6, 8, 9)] == pytest.approx([0.1, 0.1, 2.05, 4, 4])
     assert [kl_weight(s, "linear", beta=4, steps=10) for s in (0, 5, 10)] == [0, 2, 4] and kl_weight(0, "none", beta=4) == 4
     for wrong in ({"shape": "square"}, {"steps": 0}, {"cycles": 0}, {"ramp": 0.0}):
         with pytest.raises(ValueError, match="kl_weight: expected"):

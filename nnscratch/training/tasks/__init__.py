@@ -8,7 +8,7 @@ from .common import SMALL_SET, Option, Task
 from .completion import Completion
 from .generation import Generation
 from .prediction import Prediction
-from .relabelling import Relabelling
+from .relabelling import Relabelling, Replacement
 from .restoration import Restoration
 
 TASKS: dict[str, type[Task]] = {
@@ -19,6 +19,7 @@ TASKS: dict[str, type[Task]] = {
         Restoration,
         Generation,
         Relabelling,
+        Replacement,
         DenseGAN,
         ConvolutionalGAN,
         WassersteinGAN,

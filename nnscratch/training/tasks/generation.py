@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ... import viz
+from ... import optim, viz
 from ...autograd import no_grad
 from ...backend import Generator
 from ...data import Dataset
@@ -46,11 +46,14 @@ class Generation(Task):
         "conditional": Option(False, "condition on the label, so that a class can be asked for"),
         "beta": Option(1.0, "weight of the KL term (beta-VAE)", least=0),
         "annealing": Option(
-            "none", "of the KL term over the first steps: it comes in, or drops from weight 1 to beta", annealing.SHAPES
+            "none", "of the KL term over the first steps: it comes in, late or not, or drops from 1 to beta", annealing.SHAPES
         ),
         "anneal_steps": Option(5000, "training steps until the KL term has the weight beta", least=1),
         "cycles": Option(4, "of cyclic annealing", least=1),
         "free_bits": Option(0.0, "nats of each latent that cost nothing", least=0),
+        "fader": Option(
+            0.0, "weight of taking the label out of the code, against a network that reads it; annealed like beta", least=0
+        ),
         "importance": Option(1, "samples of z for the importance-weighted bound as loss; 1: the ELBO", least=1),
     }
 
@@ -60,6 +63,10 @@ class Generation(Task):
         if chosen["importance"] > 1 and (chosen["beta"] != 1 or chosen["free_bits"] or chosen["annealing"] != "none"):
             raise ValueError(
                 "the importance-weighted bound has no KL term: --importance needs --beta 1, --annealing none and no free bits"
+            )
+        if chosen["fader"] and (chosen["importance"] > 1 or not chosen["conditional"]):
+            raise ValueError(
+                "--fader takes the label out of a code beside which it is told: it needs --conditional, --importance 1"
             )
         if chosen["binarize"] != "none" and chosen["likelihood"] != "bernoulli":
             raise ValueError("zeros and ones need the bernoulli likelihood: leave out --binarize or --likelihood")
@@ -78,6 +85,7 @@ class Generation(Task):
             likelihood=self.chosen["likelihood"],
             sigma=self.chosen["sigma"],
             classes=self._told(classes),
+            reader=self.chosen["fader"] > 0,
         ).config
 
     def _told(self, classes: int) -> int:
@@ -95,6 +103,21 @@ class Generation(Task):
 
     # --------------------------------------------------------------------------------------------------------- numbers
 
+    def optimizer(self, model: Any, lr: float) -> Any:
+        """With a reader of labels, one for it and one for all else."""
+        if model.reader is None:
+            return super().optimizer(model, lr)
+        reader = list(model.reader.parameters())
+        others = [p for p in model.parameters() if not any(p is q for q in reader)]
+        return {"reader": optim.Adam(reader, lr=lr), "vae": optim.Adam(others, lr=lr)}
+
+    def losses(self) -> Any:
+        return {"reader": self.reader_loss, "vae": self.loss} if self.chosen["fader"] else self.loss
+
+    def reader_loss(self, model: Any, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+        """What the label costs the network that reads it from the code, in nats; the logarithm of the classes is a guess."""
+        return model.reader_loss(binarized(batch[0], self.chosen["binarize"]), batch[1]), {}
+
     def _labels(self, labels: Any) -> Any:
         return labels if self.chosen["conditional"] else None
 
@@ -103,8 +126,9 @@ class Generation(Task):
         if self.chosen["importance"] > 1:
             return model.importance_loss(x, self.chosen["importance"], labels=labels), {}
         kind, pace = self.chosen["annealing"], {"steps": self.chosen["anneal_steps"], "cycles": self.chosen["cycles"]}
-        weight = annealing.kl_weight(step, kind, beta=self.chosen["beta"], **pace)
-        total, reconstruction, kl = model.loss(x, labels=labels, beta=weight, free_bits=self.chosen["free_bits"])
+        beta, fader = (annealing.kl_weight(step, kind, beta=self.chosen[name], **pace) for name in ("beta", "fader"))
+        fader = fader if self.chosen["fader"] else 0.0  # whatever the course
+        total, reconstruction, kl = model.loss(x, labels=labels, beta=beta, free_bits=self.chosen["free_bits"], fader=fader)
         return total, {"reconstruction": reconstruction.item(), "kl": kl.item()}
 
     def evaluate(self, model: Any, dataset: Dataset) -> dict[str, float]:
