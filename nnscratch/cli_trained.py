@@ -174,12 +174,13 @@ def _prepared(op: str, given: dict[str, Any], model: Any, config: dict[str, Any]
         options["random"] = Generator(options.get("seed", 0))
     if op == "attribute":
         classes = getattr(model, "classes", 0)
-        for name in ("examples", "strength"):
-            if classes and name in options:
-                raise UsageError(
-                    f"{_flag(name)} is for unconditional runs; this one has learned its classes and changes the label"
-                )
-        names = class_names(config, classes) if classes else _learn_classes(options, model, config)
+        by_label = classes and "examples" not in options
+        if by_label and "strength" in options:
+            raise UsageError(
+                "--strength is for ways between --examples, or unconditional runs; this run has learned its classes and changes "
+                "the label"
+            )
+        names = class_names(config, classes) if by_label else _learn_classes(options, model, config)
         for name in ("to", "source"):
             if name in options:
                 options[name] = class_number(options[name], names, _flag(name))
@@ -194,12 +195,15 @@ def _mask_for(options: dict[str, Any], size: tuple[int, int]) -> Any:
 
 
 def _learn_classes(options: dict[str, Any], model: Any, config: dict[str, Any], most: int = 5000) -> list[str]:
-    """The mean code of each class of the labelled examples, as options['means']; returns the names of the classes."""
+    """The mean code of each class of the labelled examples, as options['means']; returns the names of the classes.
+
+    The classes of examples in a folder need not be those of a conditional model: it is told its likeliest ones.
+    """
     import numpy as np
 
     from .data import ImageFolder
     from .data.dataset import gather
-    from .editing.attribute import class_means
+    from .editing.attribute import class_means, likely_labels
     from .editing.latents import encode
     from .training.recipe import load_data
 
@@ -212,7 +216,8 @@ def _learn_classes(options: dict[str, Any], model: Any, config: dict[str, Any], 
     if len(names) < 2:
         raise UsageError("an attribute needs examples of two classes or more: --examples FOLDER, with a sub-folder for each")
     images, labels = gather(data, np.arange(min(len(data), most)))
-    options["means"] = class_means(encode(model, images), labels, len(names))
+    told = likely_labels(model, images) if getattr(model, "classes", 0) else None
+    options["means"] = class_means(encode(model, images, told), labels, len(names))
     return names
 
 

@@ -71,11 +71,9 @@ def _edit(command: Callable[..., argparse.ArgumentParser]) -> None:
     edit.add_argument("--mask", metavar="FILE|REGION", help=f"inpaint: a picture whose white is to be filled, or {regions}")
     edit.add_argument("--to", metavar="CLASS", help="attribute: the class to become, by name or number")
     edit.add_argument("--from", dest="source", metavar="CLASS", help="attribute: the class it has (default: found by the model)")
-    edit.add_argument("--examples", type=Path, metavar="DIR", help="attribute: labelled examples instead of the run's own data")
+    edit.add_argument("--examples", type=Path, metavar="DIR", help="attribute: labelled examples, for classes of your own")
     edit.add_argument("--style", type=Path, metavar="FILE", help="style: the picture whose textures to take")
-    edit.add_argument(
-        "--strength", type=_positive, metavar="X", help="attribute (of unconditional runs), style: how much (default: 1)"
-    )
+    edit.add_argument("--strength", type=_positive, metavar="X", help="attribute (not by label), style: how much (default: 1)")
     edit.add_argument("--side", type=_count, metavar="N", help="style: longest side to work at, in pixels (default: 256)")
     edit.add_argument(
         "--steps", type=_count, metavar="N", help="interpolate: from one to the next (default: 8); style: of descent (200)"

@@ -197,8 +197,13 @@ def test_attributes_by_ones_own_examples(runs, photos, tmp_path, capsys):
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "examples" / name / f"{k}.png")
     args = ["--to", "light", "--from", "dark", "--examples", tmp_path / "examples", "--out", tmp_path]
     assert call("edit", runs / "vae", "attribute", photos / "large.jpg", *args) == 0
-    assert call("edit", runs / "cvae", "attribute", photos / "large.jpg", *args) == 2
-    assert "--examples is for unconditional runs" in capsys.readouterr().err
+    vae = read_picture(tmp_path / "large-attribute.png").pixels
+    assert call("edit", runs / "cvae", "attribute", photos / "large.jpg", *args) == 0, "the classes of examples are their own"
+    assert (read_picture(tmp_path / "large-attribute.png").pixels != vae).any()
+    capsys.readouterr()
+    options = ["--to", "star", "--strength", "2", "--out", tmp_path]
+    assert call("edit", runs / "cvae", "attribute", photos / "large.jpg", *options) == 2
+    assert "--strength is for ways between --examples, or unconditional runs" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

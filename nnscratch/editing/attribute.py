@@ -61,12 +61,16 @@ def relabel(model: Any, images: np.ndarray, labels: Any, wanted: Any) -> np.ndar
     return drawn(model, encode(model, images, labels), wanted)
 
 
-def likely_labels(model: Any, images: np.ndarray, samples: int = 4, seed: int = 0) -> np.ndarray:
+def likely_labels(model: Any, images: np.ndarray, samples: int = 4, seed: int = 0, batch: int = 250) -> np.ndarray:
     """The label (N,) under which a conditional VAE gives each image the largest ELBO: Bayes' rule with equal priors."""
-    scores = []
+    found, generator = [], Generator(seed)
     with no_grad():
-        for k in range(model.classes):
-            y = np.full(len(images), k)
-            log_w = model.log_weights(as_tensor(images), samples, Generator(seed), labels=y)
-            scores.append(to_numpy(log_w).mean(1))
-    return np.stack(scores).argmax(0)
+        for start in range(0, len(images), batch):
+            x, state = as_tensor(images[start : start + batch]), generator.get_state()
+            scores = []
+            for k in range(model.classes):
+                generator.set_state(state)  # the same noise for each label
+                log_w = model.log_weights(x, samples, generator, labels=np.full(len(x), k))
+                scores.append(to_numpy(log_w).mean(1))
+            found.append(np.stack(scores).argmax(0))
+    return np.concatenate(found)

@@ -67,15 +67,16 @@ def _back(picture: Picture, image: np.ndarray) -> Picture:
 
 
 def _attribute(model: Any, picture: Picture, options: dict[str, Any]) -> list[Picture]:
-    """By the label for a conditional model, else along the way between the mean codes of two classes (`means`)."""
+    """Along the way between the mean codes of two classes (`means`), or without these by the label of a conditional model."""
     image, to, source = as_model_sees(model, picture), options["to"], options.get("source")
-    strength = options.get("strength") or 1.0
-    if getattr(model, "classes", 0):
+    conditional, means = bool(getattr(model, "classes", 0)), options.get("means")
+    if means is None:
         labels = attribute.likely_labels(model, image) if source is None else [source]
         return [picture, _back(picture, attribute.relabel(model, image, labels, [to])[0])]
-    means = options["means"]
+    labels = attribute.likely_labels(model, image) if conditional else None
     others = np.delete(means, to, 0).mean(0) if source is None else means[source]
-    return [picture, _back(picture, attribute.along(model, image, strength * (means[to] - others))[0])]
+    step = (options.get("strength") or 1.0) * (means[to] - others)
+    return [picture, _back(picture, attribute.along(model, image, step, labels)[0])]
 
 
 def _style(model: Any, picture: Picture, options: dict[str, Any]) -> list[Picture]:
@@ -127,7 +128,7 @@ OPERATIONS: dict[str, Operation] = {
     "attribute": Operation(
         "make it look like the class --to",
         lambda model: draws(model) and hasattr(model, "encode"),
-        "a run of a VAE: nnscratch train map-vae, or vae (with --conditional, the label itself is changed)",
+        "a run of a VAE: nnscratch train map-vae, window-vae, or vae (with --conditional, the label itself is changed)",
         _attribute,
         ("to", "source", "strength", "examples"),
         ("to",),

@@ -1,4 +1,4 @@
-"""The VAE with a window: its matrices against loops, what the code's first numbers do, and that a code without a label is fair."""
+"""The VAE with a window: its matrices against loops, and what each part of its code is told and does."""
 
 import numpy as np
 import pytest

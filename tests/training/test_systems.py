@@ -108,6 +108,36 @@ def test_a_map_vae_without_labels(tmp_path):
     assert restore(Run(tmp_path / "run"))[0].classes == 0 and not (tmp_path / "run" / "edits.png").exists()
 
 
+def test_a_window_vae_makes_rings_of_circles(tmp_path, capsys):
+    """With a hole where the circle has its centre, through the command line; and training can go on."""
+    pytest.importorskip("PIL")
+    from nnscratch.editing import read_picture
+
+    run, options = tmp_path / "run", ("--limit", 1000, "--size", 16, "--window", 12, "--hidden", 128, "--batch-size", 20)
+    options += ("--beta", 1.5, "--annealing", "none", "--lr", 0.004)  # no turns are learned so, but they need none
+    numbers = train(run, "window-vae", "--label", "shape", *options, "--epochs", 8, data="shapes")[-1]
+    assert numbers["test_loss"] == pytest.approx(numbers["test_reconstruction"] + 1.5 * numbers["test_kl"])
+    assert numbers["train_reader_loss"] > 0.5, "not all can be read, of the log 6 = 1.8 of a guess"
+    shapes = Shapes(40, seed=1, size=16)
+    circles = np.flatnonzero(shapes.attributes["shape"] == 0)[:3]
+    names = [str(viz.save_image(shapes.images[k], tmp_path / f"{k}.png")) for k in circles]
+    for to, low, high in (("circle", 0.85, 1), ("ring", 0, 0.75)):
+        assert main(["edit", str(run), "attribute", *names, "--from", "circle", "--to", to, "--out", str(tmp_path / to)]) == 0
+        for k in circles:
+            grey = read_picture(tmp_path / to / f"{k}-attribute.png").values.mean(0)
+            column, row = (int(shapes.attributes[axis][k] * 16) for axis in "xy")
+            assert low <= grey[row, column] / grey.max() <= high
+    capsys.readouterr()
+    assert main(["train", "window-vae", "--out", str(run), "--resume", "--epochs", "9", "--quiet"]) == 0
+    assert main(["summary", str(run)]) == 0 and "mu: Linear" in capsys.readouterr().out
+
+
+def test_a_window_vae_without_labels(tmp_path):
+    options = ("--no-conditional", "--fader", 0, "--limit", 40, "--epochs", 1, "--size", 8)
+    train(tmp_path / "run", "window-vae", *options)
+    assert restore(Run(tmp_path / "run"))[0].reader is None
+
+
 def test_a_conditional_vae_draws_what_is_asked_for(tmp_path, capsys):
     options = ("--architecture", "conv", "--conditional", "--binarize", "dynamic", "--size", 16, "--epochs", 8, "--lr", 0.003)
     row = train(tmp_path / "run", "vae", *options, "--annealing", "linear", "--anneal-steps", 200, "--hidden", 64)[-1]
@@ -220,6 +250,7 @@ def test_a_run_without_the_newer_options_goes_on(tmp_path):
     ("system", "options", "message"),
     [
         ("vae", ["--importance", "3", "--beta", "2"], "has no KL term"),
+        ("vae", ["--fader", "3"], "it needs --conditional"),
         ("vae", ["--binarize", "dynamic", "--likelihood", "gaussian"], "need the bernoulli likelihood"),
         ("vae", ["--architecture", "conv", "--size", "10"], "multiples of 4"),
         ("autoencoder", ["--purpose", "enhance", "--size", "9"], "even sides, got 9x9; choose a --size"),
