@@ -197,9 +197,9 @@ def test_attributes_by_ones_own_examples(runs, photos, tmp_path, capsys):
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "examples" / name / f"{k}.png")
     args = ["--to", "light", "--from", "dark", "--examples", tmp_path / "examples", "--out", tmp_path]
     assert call("edit", runs / "vae", "attribute", photos / "large.jpg", *args) == 0
-    vae = read_picture(tmp_path / "large-attribute.png").pixels
+    vae = read_picture(tmp_path / "large-attribute.jpg").pixels
     assert call("edit", runs / "cvae", "attribute", photos / "large.jpg", *args) == 0, "the classes of examples are their own"
-    assert (read_picture(tmp_path / "large-attribute.png").pixels != vae).any()
+    assert (read_picture(tmp_path / "large-attribute.jpg").pixels != vae).any()
     capsys.readouterr()
     options = ["--to", "star", "--strength", "2", "--out", tmp_path]
     assert call("edit", runs / "cvae", "attribute", photos / "large.jpg", *options) == 2
