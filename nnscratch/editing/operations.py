@@ -71,8 +71,8 @@ def _attribute(model: Any, picture: Picture, options: dict[str, Any]) -> list[Pi
     image, to, source = as_model_sees(model, picture), options["to"], options.get("source")
     conditional, means = bool(getattr(model, "classes", 0)), options.get("means")
     if means is None:
-        labels = attribute.likely_labels(model, image) if source is None else [source]
-        return [picture, _back(picture, attribute.relabel(model, image, labels, [to])[0])]
+        own = attribute.likely_labels(model, image) if source is None else [source]
+        return [picture, _back(picture, attribute.relabel(model, image, own, [to])[0])]
     labels = attribute.likely_labels(model, image) if conditional else None
     others = np.delete(means, to, 0).mean(0) if source is None else means[source]
     step = (options.get("strength") or 1.0) * (means[to] - others)

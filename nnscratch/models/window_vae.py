@@ -22,8 +22,7 @@ def weights(centre: Tensor, half: Tensor, pixels: int, cells: int) -> tuple[Tens
 
     Linear interpolation both ways; what lies outside is 0. `centre` and `half` (N,) are in halves of the picture.
     """
-    options = {"dtype": centre.dtype, "device": centre.device}
-    i, j = arange(pixels, **options), arange(cells, **options)
+    i, j = (arange(n, dtype=centre.dtype, device=centre.device) for n in (pixels, cells))
     centre, half = centre.reshape(-1, 1), half.reshape(-1, 1)
     u = ((i + 0.5) * (2 / pixels) - 1 - centre) / half * (cells / 2) + (cells - 1) / 2
     p = (centre + half * ((j + 0.5) * (2 / cells) - 1)) * (pixels / 2) + (pixels - 1) / 2

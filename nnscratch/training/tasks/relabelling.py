@@ -76,7 +76,7 @@ class Replacement(Relabelling):
 
     name = "window-vae"
     about = "change what the one thing in an image is, its label, and keep the rest"
-    small_set: ClassVar = {"epochs": 80, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"}
+    small_set: ClassVar = {"epochs": 200, "batch_size": 32, "lr": 2e-3, "schedule": "cosine"}
     large_set: ClassVar = {"epochs": 80, "batch_size": 64, "lr": 2e-3, "schedule": "cosine"}
     options: ClassVar = {
         "latent": Option(11, "numbers in the code, three of them for the place and size of the window", least=4),
