@@ -137,7 +137,7 @@ def test_every_system_warns_and_names_options_that_it_has(name, capsys):
         assert {text.split(":")[0] for text in overfitted} == {"the discriminator wins outright", "mode collapse"}
     else:
         own = {"vae": "posterior collapse", "map-vae": "posterior collapse", "autoencoder": "no use yet"}
-        own |= {"conv-lstm": "no use yet", "cnn": "guessing", "lstm": "guessing"}
+        own |= {"window-vae": "posterior collapse", "conv-lstm": "no use yet", "cnn": "guessing", "lstm": "guessing"}
         assert kinds == {"rising loss", "overfitting", *([own[name]] if name in own else [])}
 
 
