@@ -23,11 +23,13 @@ from nnscratch.training.tasks import SMALL_SET, TASKS, Task
 
 ROOT = Path(__file__).parent.parent
 UNITS = {"loss": "{:.4g}", "accuracy": "{:.2%}", "precision": "{:.2%}", "recall": "{:.2%}", "f1": "{:.2%}"}
-GENERATORS = ("fid", "precision", "recall", "classes_covered", "recognised")
+GANS = ("gan", "dcgan", "wgan-gp")
+GENERATORS = ("lenet_fid", "cnn_fid", "cnn_kid", "precision", "recall", "classes_covered", "recognised")
+TITLES = {"lenet_fid": "LeNet-FID", "cnn_fid": "CNN-FID", "cnn_kid": "CNN-KID"}
 SHOWN = {  # of each system the numbers that are compared with others'; of the rest all
     "cnn": ("accuracy", "f1"),
     "lstm": ("accuracy", "f1"),
-    **dict.fromkeys(("gan", "dcgan", "wgan-gp"), GENERATORS),
+    **dict.fromkeys(GANS, GENERATORS),
 }
 NATS = ("vae", "row-lstm")  # whose loss is one
 PICTURES = ("samples.png", "reconstructions.png", "completions.png", "restored.png", "films.gif", "predictions.png")
@@ -74,7 +76,7 @@ def evaluated(run: Run, iwae: int, judge: Path | None) -> dict[str, Any]:
     train, test = load_data(**config["data"])
     task = task_of(config)
     task.begin(config["data"], train, run.folder)
-    if judge is not None and hasattr(task, "judged_by") and saved_config(Run(judge))["data"]["name"] == config["data"]["name"]:
+    if judge is not None and config["task"] in GANS and saved_config(Run(judge))["data"]["name"] == config["data"]["name"]:
         task.judged_by(restore(Run(judge))[0])
     numbers = dict(task.report(model, test))
     if asked["iwae"]:
@@ -86,10 +88,10 @@ def evaluated(run: Run, iwae: int, judge: Path | None) -> dict[str, Any]:
 
 def shown(system: str, numbers: dict[str, float]) -> str:
     wanted = SHOWN.get(system)
-    chosen = {name: value for name, value in numbers.items() if wanted is None or name.removeprefix("lenet_") in wanted}
+    chosen = {name: value for name, value in numbers.items() if wanted is None or name in wanted}
     text = []
     for name, value in chosen.items():
-        title = "nats" if name == "loss" and system in NATS else name.replace("_", " ").replace("lenet fid", "LeNet-FID")
+        title = "nats" if name == "loss" and system in NATS else TITLES.get(name, name.replace("_", " "))
         text.append(f"{title} {UNITS.get(name, '{:.4g}').format(value)}")
     return ", ".join(text)
 
