@@ -37,7 +37,8 @@ HEAD = """# Results
 
 Made by `python benchmarks/systems.py {folder}` from the runs in that folder; the numbers are those of `nnscratch evaluate` on the
 test images of each data set. Every run is made by its command below; with the same version, machine and number of threads, bit
-for bit. Time is from the start of a run to its last epoch, on two cores of which other work had most: an upper bound.
+for bit. Time is from the start of a run to its last epoch, on two cores of which other work had most: an upper bound. Where fewer
+epochs were done than asked for, the run was stopped there.
 
 | run | system | data | on the test images | seed | epochs | time |
 |---|---|---|---|---:|---:|---:|
