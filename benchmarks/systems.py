@@ -24,8 +24,8 @@ from nnscratch.training.tasks import SMALL_SET, TASKS, Task
 ROOT = Path(__file__).parent.parent
 UNITS = {"loss": "{:.4g}", "accuracy": "{:.2%}", "precision": "{:.2%}", "recall": "{:.2%}", "f1": "{:.2%}"}
 GANS = ("gan", "dcgan", "wgan-gp")
-GENERATORS = ("lenet_fid", "cnn_fid", "cnn_kid", "precision", "recall", "classes_covered", "recognised")
-TITLES = {"lenet_fid": "LeNet-FID", "cnn_fid": "CNN-FID", "cnn_kid": "CNN-KID"}
+GENERATORS = ("lenet_fid", "judge_fid", "cnn_fid", "cnn_kid", "precision", "recall", "classes_covered", "recognised")
+TITLES = {"lenet_fid": "LeNet-FID", "judge_fid": "FID of its own judge", "cnn_fid": "CNN-FID", "cnn_kid": "CNN-KID"}
 SHOWN = {  # of each system the numbers that are compared with others'; of the rest all
     "cnn": ("accuracy", "f1"),
     "lstm": ("accuracy", "f1"),
