@@ -2,6 +2,7 @@
 
     conv(x, w, *, spec) -> y                        conv_input(g, w, *, spec) -> gx     conv_weight(x, g, *, spec) -> gw
     conv_pool(x, w, bias, *, spec) -> y, argmax     unpool(g, y, argmax, *, spec) -> gx, gb
+                                                    conv_pool_weight(x, g, y, argmax, *, spec) -> gw, gb
     max_pool(x, *, spec) -> y, indices              gather(x, indices, *, spec)         scatter(g, indices, *, spec)
     avg_pool(x, *, spec) -> y                       avg_pool_input(g, *, spec) -> gx
     unfold(x, *, spec) -> cols                      fold(cols, *, spec) -> x
@@ -31,6 +32,7 @@ __all__ = [
     "conv",
     "conv_input",
     "conv_pool",
+    "conv_pool_weight",
     "conv_weight",
     "explain",
     "fold",
@@ -110,6 +112,19 @@ def conv_weight(x: Array, g: Array, *, spec: ConvSpec) -> Array:
     _expect("conv_weight", "x", x, spec.input_shape(len(x)))
     _expect("conv_weight", "g", g, spec.output_shape(len(x)))
     return pick("conv_weight", x, spec)(x, g, spec=spec)
+
+
+def conv_pool_weight(
+    x: Array, g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0, bias: bool = False
+) -> tuple[Array, Array | None]:
+    """`conv_weight` of x and what `unpool` makes of the other arguments, and the bias's gradient."""
+    _expect("conv_pool_weight", "x", x, spec.input_shape(len(x)))
+    _expect("conv_pool_weight", "g", g, argmax.shape)
+    _expect("conv_pool_weight", "y", y, argmax.shape)
+    if pick("conv_weight", x, spec).__module__ == COMPILED[0]:  # which does not write out the zeros between the maxima
+        return pick("conv_pool_weight", x, spec)(x, g, y, argmax, spec=spec, slope=slope, bias=bias)
+    g, gb = unpool(g, y, argmax, spec=spec, slope=slope, bias=bias)
+    return conv_weight(x, g, spec=spec), gb
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:

@@ -23,8 +23,8 @@ from .layout import operand
 from .simd import aligned
 
 __all__ = [
-    "avg_pool", "avg_pool_input", "conv", "conv_input", "conv_pool", "conv_weight", "explain", "gather", "max_pool", "scatter",
-    "unpool",
+    "avg_pool", "avg_pool_input", "conv", "conv_input", "conv_pool", "conv_pool_weight", "conv_weight", "explain", "gather",
+    "max_pool", "scatter", "unpool",
 ]  # fmt: skip
 
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -64,6 +64,18 @@ def unpool(
         return unpool_2x2(g, y, argmax, spec, slope, bias)
     gx, gb = epilogues.unpool(operand(g), operand(y), operand(argmax), (spec.output[0], spec.output[1]), slope, bias)
     return channels_first(gx), gb
+
+
+def conv_pool_weight(
+    x: Array, g: Array, y: Array, argmax: Array, *, spec: ConvSpec, slope: float = 1.0, bias: bool = False
+) -> tuple[Array, Array | None]:
+    """(gradient of a convolution's weight from that of what it was pooled to, with `bias` the bias's): unpool and conv_weight."""
+    direct = supports(x, g, y) and g.size and choose("conv_weight", len(x), spec, x.dtype).name == "direct"
+    if direct and spec.rank == 2 and conv_direct.takes_pooled(spec, x.dtype):
+        gw, gb = conv_direct.conv_pool_weight(x, g, y, argmax, spec=spec, slope=slope)
+        return gw, gb if bias else None
+    g, gb = unpool(g, y, argmax, spec=spec, slope=slope, bias=bias)
+    return conv_weight(x, g, spec=spec), gb
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:

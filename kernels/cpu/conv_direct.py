@@ -15,7 +15,7 @@ from ..epilogue import finish
 from ..spec import ConvSpec
 from .conv_depthwise import correlate_runs, gather_runs, is_depthwise
 from .conv_few import conv_few
-from .correlate import correlate
+from .correlate import correlate, correlate_pooled, in_one_share
 from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import BLOCK, RATE, gather_panel, split_vectors
 from .geometry import Gather, adjoint, forward
@@ -91,6 +91,21 @@ def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
     else:
         correlate(x, g, filters, forward(spec))
     return gw
+
+
+def takes_pooled(spec: ConvSpec, dtype: np.dtype) -> bool:
+    """Whether `conv_pool_weight` computes it: where `conv_weight` would take the lanes along the outputs."""
+    filters = Filters.of(np.empty(spec.weight_shape, dtype), spec)
+    return filters.outputs >= min(filters.depth, lanes(dtype)) and in_one_share(filters, forward(spec))
+
+
+def conv_pool_weight(
+    x: np.ndarray, g: np.ndarray, y: np.ndarray, argmax: np.ndarray, *, spec: ConvSpec, slope: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The gradients of weight and bias from those of a pooled result, without writing out what the pool left of them."""
+    gw = np.zeros(spec.weight_shape, x.dtype)
+    filters, arrays = Filters.of(gw, spec), [operand(a) for a in (x, g, y, argmax)]
+    return gw, correlate_pooled(*arrays, filters, forward(spec), slope)
 
 
 def _correlate_groups(x: np.ndarray, g: np.ndarray, gw: np.ndarray, spec: ConvSpec) -> None:

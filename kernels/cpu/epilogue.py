@@ -113,19 +113,22 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
 
 
 @intrinsic
-def unpool_row(typing_context, g, y, argmax, gx, total, slope, relu, windows, channels, row):
-    """One row of windows: gx = g act'(y) at the maxima, 0 in the other three places; total += g act'(y)."""
-    signature = types.void(g, y, argmax, gx, total, slope, types.boolean, INT, INT, INT)
+def unpool_row(typing_context, g, y, argmax, step, gx, corner_step, across, down, total, slope, relu, windows, channels):
+    """gx = g act'(y) at the maxima, 0 in the other three places of each window; total += g act'(y).
+
+    Windows lie `step` apart in g, y and argmax, `corner_step` in gx, where the four are 0, across, down and down + across behind
+    the corner.
+    """
+    signature = types.void(g, y, argmax, INT, gx, INT, INT, INT, total, slope, types.boolean, INT, INT)
 
     def codegen(context, builder, signature, args):
-        g, y, argmax, gx, total, slope, relu, windows, channels, row = args
+        g, y, argmax, step, gx, corner_step, across, down, total, slope, relu, windows, channels = args
         code, b = Code(context, builder, signature.args[0].dtype), builder
         factor, keeps_nan = code.splat(slope), code.splat_bit(relu)
 
         def window(i, carried):
-            start = b.mul(i, channels)
-            corner = b.shl(start, I64(1))
-            corners = [corner, b.add(corner, channels), b.add(corner, row), b.add(b.add(corner, row), channels)]
+            start, corner = b.mul(i, step), b.mul(i, corner_step)
+            corners = [corner, b.add(corner, across), b.add(corner, down), b.add(b.add(corner, down), across)]
 
             def vector(c, mask):
                 value, output = (code.load(code.at(pointer, start, c), mask) for pointer in (g, y))
@@ -161,8 +164,9 @@ def _unpool(item, g, y, argmax, gx, sums, slope, height, width, channels):
         return
     total, start = np.zeros(channels, g.dtype), (n * (height // 2) + a) * windows * channels
     unpool_row(
-        at(g, start), at(y, start), at(argmax, start), at(gx, top), at(total, 0), slope, relu, windows, channels, width * channels
-    )
+        at(g, start), at(y, start), at(argmax, start), channels, at(gx, top), 2 * channels, channels, width * channels,
+        at(total, 0), slope, relu, windows, channels,
+    )  # fmt: skip
     if width % 2:
         for place in (top + (width - 1) * channels, top + (2 * width - 1) * channels):
             gx[place : place + channels] = 0

@@ -34,6 +34,9 @@ def conv_block(x, w, b, *, spec, slope, pool):
 
 @conv_block.backward
 def _(g, y, argmax, needs, x, w, _b, *, spec, slope, pool) -> Any:
+    if pool and needs[1] and not needs[0]:  # a first layer
+        gw, gb = kernels.conv_pool_weight(x, g, y, argmax, spec=spec, slope=slope, bias=needs[2])
+        return None, gw, gb
     if pool:
         g, gb = kernels.unpool(g, y, argmax, spec=spec, slope=slope, bias=needs[2])
     else:

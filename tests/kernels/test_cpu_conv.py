@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from kernel_cases import PROFILE, conv_arrays, conv_case, conv_cases, dot, layouts
 from nnscratch.kernels import ConvSpec, cpu, im2col, reference
 from nnscratch.kernels.cpu import conv_direct
-from nnscratch.kernels.epilogue import pool_2x2
+from nnscratch.kernels.epilogue import pool_2x2, unpool_2x2
+
+from nnscratch import kernels
 
 DIRECTIONS = ("conv", "conv_input", "conv_weight")
 
@@ -295,3 +297,39 @@ def test_one_tap_and_many_weights_are_a_product(shape, layout, dtype):
 def test_tables_of_parts_of_an_axis_are_contiguous():
     # Dilation leaves kinds of positions with some of the taps only; tables of chosen columns came out in Fortran's order.
     check_all_directions(conv_case((1, 1, 1, 8), (1, 1, 1, 3), dilation=(1, 2)), np.float32)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "filters", "padding", "slope"),
+    [
+        ((4, 3, 10, 10), (64, 3, 3, 3), 1, 0.0),
+        ((3, 1, 11, 9), (16, 1, 3, 3), 1, 0.2),  # an odd row and column that no window reaches
+        ((2, 3, 12, 15), (20, 3, 5, 5), 2, 1.0),
+        ((5, 2, 7, 6), (300, 2, 3, 3), 0, 0.0),  # more outputs than an item takes
+        ((2, 8, 9, 9), (17, 8, 3, 3), 1, 0.0),  # columns that are not copied
+        ((40, 1, 20, 20), (70, 1, 3, 3), 0, 0.2),  # pixels in parts
+        ((1, 1, 2, 2), (1, 1, 1, 1), 0, 0.0),
+        ((2, 20, 6, 6), (3, 20, 3, 3), 1, 0.2),  # and what is left to unpool and conv_weight: lanes along the inputs,
+        ((0, 3, 6, 6), (16, 3, 3, 3), 1, 0.0),  # nothing,
+        ((2, 3, 6, 1), (16, 3, 3, 1), 1, 0.0),  # no window,
+        ((2, 40, 8, 8), (48, 40, 5, 5), 1, 0.0),  # many weights
+    ],
+    ids=str,
+)
+def test_weights_behind_a_pool(shape, filters, padding, slope, dtype):
+    rng = np.random.default_rng(0)
+    spec = ConvSpec.of(shape, filters, padding=padding)
+    draw = lambda *size: rng.standard_normal(size).astype(dtype)
+    x, w, bias = draw(*shape), draw(*filters), draw(filters[0])
+    with kernels.use("cpu"):
+        y, argmax = kernels.conv_pool(x, w, bias, spec=spec, slope=slope)
+        g = draw(*y.shape)
+        for layout in (lambda v: v, np.ascontiguousarray, lambda v: np.repeat(v, 2, axis=1)[:, ::2]):
+            given = layout(x), layout(g), layout(y), layout(argmax)
+            gw, gb = kernels.conv_pool_weight(*given, spec=spec, slope=slope, bias=True)
+            whole, total = unpool_2x2(g, y, argmax, spec, slope, True)
+            check_within(gw, "conv_weight", x, whole, spec, 64)
+            np.testing.assert_allclose(gb, total, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-4)
+            assert gw.dtype == gb.dtype == dtype
+        assert kernels.conv_pool_weight(x, g, y, argmax, spec=spec, slope=slope)[1] is None

@@ -47,6 +47,9 @@ def test_values_and_gradients_are_the_definitions(geometry, slope, pool, dtype, 
         y = conv_block(*tensors, **options)
         g = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
         actual = nns.grad(y, tensors, g)
+        first = nns.grad(conv_block(tensors[0].detach(), *tensors[1:], **options), tensors[1:], g)  # as in a first layer
+    for a, b in zip(first, actual[1:]):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), **tolerance(dtype, w_shape))
     with kernels.use("im2col"):
         expected = conv_block.definition(*tensors, **options)
         gradients = nns.grad(expected, tensors, g)
