@@ -23,6 +23,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import lru_cache
 from math import inf, prod
 from sys import getrefcount
 from threading import RLock
@@ -64,9 +65,12 @@ def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
         pool.settle()
     if not pool.turn % WINDOW:
         pool.sweep()
+    blocks = pool.idle[size]
     try:
-        block = pool.idle[size].pop()
-    except IndexError:
+        block = blocks.pop() if blocks else None
+    except IndexError:  # another thread took it
+        block = None
+    if block is None:
         block = pool.larger(size) or pool.grow(size)
     return block.lend(shape, dtype, pool)
 
@@ -203,12 +207,10 @@ class _Pool:
 
     def larger(self, size: int) -> _Block | None:
         """An idle block of up to twice the size: over training steps that takes less memory than exact fits."""
-        limit = 2 * size
-        while size < limit:
-            size += 1 << (size.bit_length() - 4)  # the next of the eight
-            if self.idle.get(size):
+        for blocks in map(self.idle.get, _larger_sizes(size)):
+            if blocks:
                 with suppress(IndexError):  # another thread took it
-                    return self.idle[size].pop()
+                    return blocks.pop()
         return None
 
     def grow(self, size: int) -> _Block:
@@ -265,6 +267,15 @@ class _Pool:
                 block.lease = None  # if it has just come back, settle is to pass it over
                 self.forget(block)
         self.used = sum([block.size for block in self.blocks - idle])
+
+
+@lru_cache(maxsize=1024)
+def _larger_sizes(size: int) -> tuple[int, ...]:
+    """The sizes of blocks above one of them, up to twice as large."""
+    sizes = [size]
+    while sizes[-1] < 2 * size:
+        sizes.append(sizes[-1] + (1 << (sizes[-1].bit_length() - 4)))  # the next of the eight
+    return tuple(sizes[1:])
 
 
 def _since(blocks: list[_Block]) -> float:

@@ -6,6 +6,7 @@
 The kernels give the bits of NumPy's passes (`cpu.optimizer`), so which of the two computes a step changes nothing but time.
 """
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
@@ -19,6 +20,7 @@ from .dispatch import chosen, module
 
 RULES = ("sgd", "adam", "rmsprop", "adagrad", "average")
 LARGE = 1 << 15  # elements of all parameters together, from which on the kernels are worth their import
+WORTH = 1 << 10  # and where they have been imported already: NumPy takes some ten calls a parameter
 TYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -135,7 +137,10 @@ def _rows(arrays: Sequence[Array]) -> list[tuple[int, int]] | None:
 
 
 def _worth(arrays: Sequence[np.ndarray]) -> bool:
-    return chosen.get() in (None, "cpu") and sum([a.size for a in arrays]) >= LARGE and module("cpu") is not None
+    if chosen.get() not in (None, "cpu"):
+        return False
+    least = WORTH if f"{__package__}.cpu" in sys.modules else LARGE
+    return sum([a.size for a in arrays]) >= least and module("cpu") is not None
 
 
 def _takes(a: Array) -> bool:

@@ -47,6 +47,13 @@ class ConvSpec:
     groups: int
     output: Ints
 
+    def __hash__(self) -> int:
+        return self._hash  # of nine tuples and numbers, asked for at every look into a cache
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.in_channels, self.out_channels, self.input, self.kernel, self.stride, self.padding, self.groups))
+
     @cached_property
     def rank(self) -> int:
         return len(self.kernel)

@@ -74,8 +74,8 @@ def conv_pool_weight(
     if direct and spec.rank == 2 and conv_direct.takes_pooled(spec, x.dtype):
         gw, gb = conv_direct.conv_pool_weight(x, g, y, argmax, spec=spec, slope=slope)
         return gw, gb if bias else None
-    g, gb = unpool(g, y, argmax, spec=spec, slope=slope, bias=bias)
-    return conv_weight(x, g, spec=spec), gb
+    gx, total = unpool(g, y, argmax, spec=spec, slope=slope, bias=bias)
+    return conv_weight(x, gx, spec=spec), total
 
 
 def max_pool(x: Array, *, spec: PoolSpec) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .column_tiles import act_combine_tile, act_dots_tile, affine_tile, combine_tile, dots_tile, moments_tile
 from .launch import parallel
-from .simd import WIDEST, aligned, at, lanes
+from .simd import WIDEST, aligned, at, lanes, plain
 
 CHUNK = 1 << 16  # elements of an item of work, or more where that makes more than ...
 CHUNKS = 32  # chunks of rows
@@ -121,6 +121,9 @@ def _tiled(copies: int, *vectors: np.ndarray | None) -> list[np.ndarray]:
     first = vectors[0].reshape(-1, 1, vectors[0].shape[-1])  # type: ignore[union-attr]
     results = []
     for vector in vectors:
+        if copies == 1 and vector is not None and vector.size == first.size and vector.dtype == first.dtype:
+            results.append(plain(vector))
+            continue
         result = aligned((len(first), copies, first.shape[-1]), first.dtype)
         result[...] = 0 if vector is None else vector.reshape(-1, 1, vector.shape[-1])
         results.append(result)

@@ -25,18 +25,21 @@ def applies(spec: ConvSpec) -> bool:
 
 def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     y = matmul(_matrix(operand(x)), _matrix(operand(w)).T).reshape(spec.output_shape(len(x)))
-    return y if epilogue is None else finish(y, epilogue.bias, float(epilogue.slope))
+    return _finished(y, epilogue)
 
 
 def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec: ConvSpec) -> np.ndarray:
     gx = matmul(_matrix(g), _matrix(operand(w)))
-    gx = channels_first(gx.reshape(len(g), *spec.input, spec.in_channels))
-    return gx if epilogue is None else finish(gx, epilogue.bias, float(epilogue.slope))
+    return _finished(channels_first(gx.reshape(len(g), *spec.input, spec.in_channels)), epilogue)
 
 
 def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
     gw = matmul(_matrix(g).T, _matrix(operand(x)))
     return transposed(gw.reshape(spec.out_channels, -1, spec.in_channels)).reshape(spec.weight_shape)
+
+
+def _finished(y: np.ndarray, epilogue: Epilogue | None) -> np.ndarray:
+    return y if epilogue is None or not epilogue.active else finish(y, epilogue.bias, float(epilogue.slope))
 
 
 def _matrix(a: np.ndarray) -> np.ndarray:

@@ -104,8 +104,8 @@ def conv_pool_weight(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The gradients of weight and bias from those of a pooled result, without writing out what the pool left of them."""
     gw = np.zeros(spec.weight_shape, x.dtype)
-    filters, arrays = Filters.of(gw, spec), [operand(a) for a in (x, g, y, argmax)]
-    return gw, correlate_pooled(*arrays, filters, forward(spec), slope)
+    pooled = operand(g), operand(y), operand(argmax)
+    return gw, correlate_pooled(operand(x), *pooled, Filters.of(gw, spec), forward(spec), slope)
 
 
 def _correlate_groups(x: np.ndarray, g: np.ndarray, gw: np.ndarray, spec: ConvSpec) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..compiled import in_memory_order_of, memory_order
-from .simd import aligned
+from .simd import aligned, plain
 
 
 def flat(x: np.ndarray) -> np.ndarray | None:
@@ -24,7 +24,7 @@ def flat_like(g: np.ndarray, x: np.ndarray) -> np.ndarray:
     if g.flags.carray and x.flags.c_contiguous:
         return g.reshape(-1)
     order = memory_order(x)
-    return np.require(g.transpose(order), requirements=["C", "A", "W"]).reshape(-1)  # type: ignore[arg-type]
+    return plain(g.transpose(order)).reshape(-1)  # type: ignore[arg-type]
 
 
 def empty_like(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

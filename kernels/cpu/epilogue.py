@@ -14,9 +14,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from .launch import parallel
-from .simd import I64, Code, Value, aligned, at
+from .simd import I64, Code, Value, aligned, at, plain
 
 INT = types.intp
+NO_ARGMAX = np.empty(0, np.uint8)
 
 
 class Epilogue(NamedTuple):
@@ -29,10 +30,12 @@ class Epilogue(NamedTuple):
 
     @staticmethod
     def of(bias: np.ndarray | None, slope: float, channels: int, dtype: np.dtype, argmax: np.ndarray | None = None) -> "Epilogue":
-        values = np.zeros(channels, dtype) if bias is None else np.require(bias, requirements=["C", "A", "W"])
-        none = np.empty(0, np.uint8)
+        values = np.zeros(channels, dtype) if bias is None else plain(bias)
         return Epilogue(
-            values, np.dtype(dtype).type(slope), bias is not None or slope != 1, none if argmax is None else argmax.reshape(-1)
+            values,
+            np.dtype(dtype).type(slope),
+            bias is not None or slope != 1,
+            NO_ARGMAX if argmax is None else argmax.reshape(-1),
         )
 
     @staticmethod

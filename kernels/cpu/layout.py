@@ -4,7 +4,7 @@ import numpy as np
 
 from ..arrays import LAST
 from .launch import parallel
-from .simd import aligned, at, lanes
+from .simd import aligned, at, lanes, plain
 from .transpose import transpose_tile
 
 SMALL = 1 << 12  # elements that NumPy copies in less time than a call takes
@@ -13,16 +13,13 @@ STRIP = 256  # columns to an item of work
 
 
 def operand(x: np.ndarray) -> np.ndarray:
-    """x (N, C, *spatial) as (N, *spatial, C), contiguous, aligned and writeable, whatever it costs.
-
-    Writeable because Numba would compile anew for a read-only array.
-    """
+    """x (N, C, *spatial) as (N, *spatial, C), `plain`, whatever it costs."""
     last = x.transpose(LAST[x.ndim])
     if last.flags.carray:
         return last
     if x.flags.carray and x.size > SMALL and x.dtype.char in "fd":
         return transposed(x.reshape(*x.shape[:2], -1)).reshape(last.shape)
-    return np.require(last, requirements=["C", "A", "W"])
+    return plain(last)
 
 
 def transposed(x: np.ndarray) -> np.ndarray:

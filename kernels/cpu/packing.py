@@ -7,7 +7,7 @@ import numpy as np
 
 from ..spec import ConvSpec
 from .launch import parallel
-from .simd import WIDEST, aligned, at, lanes
+from .simd import WIDEST, aligned, at, lanes, plain
 from .transpose import transpose_tile
 
 
@@ -27,7 +27,7 @@ class Filters(NamedTuple):
     @staticmethod
     def of(w: np.ndarray, spec: ConvSpec) -> "Filters":
         outputs, depth, taps = spec.out_channels // spec.groups, spec.weight_shape[1], prod(spec.kernel)
-        data = np.require(w, requirements=["C", "A", "W"]).reshape(-1)
+        data = plain(w).reshape(-1)
         return Filters(data, spec.groups, outputs, depth, taps, (outputs * depth * taps, depth * taps, taps))
 
     def swapped(self) -> "Filters":

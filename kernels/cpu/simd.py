@@ -54,6 +54,11 @@ def inlined(function: Callable) -> Callable:
     return njit(nogil=True, error_model="numpy", fastmath=LOOSE, inline="always")(function)
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """The array, or a copy, contiguous, aligned and writeable: for a read-only one Numba would compile anew."""
+    return array if array.flags.carray else np.require(array, requirements=["C", "A", "W"])
+
+
 def lanes(dtype: DTypeLike) -> int:
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 

@@ -89,10 +89,10 @@ def written_since(array: Any, start: int, end: float = math.inf) -> bool:
 def check_unchanged(node: Node, end: float = math.inf) -> None:
     """Raise if a value that the node saved has been written to since (before `end`)."""
     since = node.noted("saved") or node.seq
-    kept = [(f"argument {i}", a) for i, a in enumerate(node.args)]
-    kept += [("the output", y) for y in (node.y if isinstance(node.y, tuple) else (node.y,))]
-    for what, array in kept:
-        if backend.is_array(array) and written_since(array, since, end):
+    results = node.y if isinstance(node.y, tuple) else (node.y,)
+    for i, array in enumerate((*node.args, *results)):
+        if (type(array) is np.ndarray or backend.is_array(array)) and written_since(array, since, end):
+            what = f"argument {i}" if i < len(node.args) else "the output"
             raise RuntimeError(
                 f"{what} of {node.name} (shape {tuple(array.shape)}) was saved for its gradient and was changed in place since; "
                 "use the out-of-place operation, or clone() the tensor before changing it"

@@ -1,6 +1,7 @@
 """Optimisers in compiled kernels: the same bits as NumPy's passes, whatever the options, layouts, sizes and threads."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -31,6 +32,7 @@ def eager(monkeypatch):
         step(rule, rows, numbers, dtype)
 
     monkeypatch.setattr(seam, "LARGE", 0)
+    monkeypatch.setattr(seam, "WORTH", 0)
     monkeypatch.setattr(cpu, "step", noted)
     with use(None):  # whatever NNSCRATCH_KERNELS says
         yield done
@@ -276,8 +278,12 @@ def test_a_rule_of_ones_own_is_not_taken_for_its_parent(eager):
         assert len(eager) == expected and (p.data[0] == 0.5) == (kind is Timid)
 
 
-def test_small_work_is_numpys(monkeypatch, eager):
-    monkeypatch.setattr(seam, "LARGE", 100)
+@pytest.mark.parametrize("imported", [True, False])
+def test_small_work_is_numpys(imported, monkeypatch, eager):
+    monkeypatch.setattr(seam, "WORTH", 100 if imported else 0)
+    monkeypatch.setattr(seam, "LARGE", 0 if imported else 100)
+    if not imported:
+        monkeypatch.delitem(sys.modules, "nnscratch.kernels.cpu")
     for size, expected in ((99, 0), (100, 1)):
         p = nns.Tensor(np.ones(size, np.float32), requires_grad=True)
         p.grad = nns.Tensor(np.ones(size, np.float32))
