@@ -13,9 +13,10 @@ import numpy as np
 from ..arrays import channels_first
 from ..epilogue import finish
 from ..spec import ConvSpec
+from . import conv_image
 from .conv_depthwise import correlate_runs, gather_runs, is_depthwise
 from .conv_few import conv_few
-from .correlate import correlate, correlate_pooled, in_one_share
+from .correlate import correlate
 from .epilogue import Epilogue, finish_rows, pool_rows
 from .gemm import BLOCK, RATE, gather_panel, split_vectors
 from .geometry import Gather, adjoint, forward
@@ -34,7 +35,11 @@ def conv(x: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *, spec
         return _finished(y, epilogue)
     if conv_few(x, filters, y, spec, False):
         return _finished(y, epilogue)
-    _gather(x, filters, y, forward(spec), epilogue)
+    gather = forward(spec)
+    if conv_image.applies(filters, gather):
+        conv_image.conv(x, filters, y, gather, epilogue)
+    else:
+        _gather(x, filters, y, gather, epilogue)
     return channels_first(y)
 
 
@@ -67,6 +72,9 @@ def _finished(y: np.ndarray, epilogue: Epilogue) -> np.ndarray:
 def conv_pool(x: np.ndarray, w: np.ndarray, y: np.ndarray, epilogue: Epilogue, *, spec: ConvSpec) -> None:
     """y (N, OH // 2, OW // 2, O) = 2x2 max-pool of act(conv + bias); one group."""
     filters, gather = Filters.of(w, spec), forward(spec)
+    if conv_image.applies(filters, gather):
+        conv_image.conv_pool(operand(x), filters, y, gather, epilogue)
+        return
     outputs, depth, taps = filters.outputs, filters.depth * gather.side, len(gather.taps) // gather.side
     x, windows = padded(operand(x), gather), len(y) * prod(y.shape[1:3])
     zeros = np.zeros(padded_lanes(depth, x.dtype), x.dtype)
@@ -88,24 +96,25 @@ def conv_weight(x: np.ndarray, g: np.ndarray, *, spec: ConvSpec) -> np.ndarray:
     elif filters.outputs < min(filters.depth, lanes(x.dtype)):  # the lanes are better used along the input channels
         for phase in adjoint(spec, False):  # each tap in one of them
             correlate(g, x, filters.swapped(), phase)
+    elif conv_image.takes_weight(filters, forward(spec)):
+        conv_image.conv_weight(x, g, filters, forward(spec))
     else:
         correlate(x, g, filters, forward(spec))
     return gw
 
 
 def takes_pooled(spec: ConvSpec, dtype: np.dtype) -> bool:
-    """Whether `conv_pool_weight` computes it: where `conv_weight` would take the lanes along the outputs."""
-    filters = Filters.of(np.empty(spec.weight_shape, dtype), spec)
-    return filters.outputs >= min(filters.depth, lanes(dtype)) and in_one_share(filters, forward(spec))
+    """Whether `conv_pool_weight` computes it."""
+    return conv_image.takes_weight(Filters.of(np.empty(spec.weight_shape, dtype), spec), forward(spec))
 
 
 def conv_pool_weight(
     x: np.ndarray, g: np.ndarray, y: np.ndarray, argmax: np.ndarray, *, spec: ConvSpec, slope: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The gradients of weight and bias from those of a pooled result, without writing out what the pool left of them."""
-    gw = np.zeros(spec.weight_shape, x.dtype)
-    pooled = operand(g), operand(y), operand(argmax)
-    return gw, correlate_pooled(operand(x), *pooled, Filters.of(gw, spec), forward(spec), slope)
+    gw = np.empty(spec.weight_shape, x.dtype)
+    pool = operand(y), operand(argmax), slope
+    return gw, conv_image.conv_weight(operand(x), operand(g), Filters.of(gw, spec), forward(spec), pool)
 
 
 def _correlate_groups(x: np.ndarray, g: np.ndarray, gw: np.ndarray, spec: ConvSpec) -> None:

@@ -4,21 +4,17 @@ An item of work takes a part of the pixels, some taps or channels and some outpu
 cache. Block by block the cotangents are copied side by side, and where there are few products for each pixel the columns
 too; otherwise tiles find the source by tables. Only where the weights are too few to share out are the pixels
 split, and the parts added at the end.
-
-Behind a 2x2 max-pool g is one of four where g is not 0. It need not be written out: `Pooled` has what the pool kept, pixels come
-in windows of four, and the copies that are made block by block are made from that.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .epilogue import unpool_row
 from .gemm import ITEMS, RATE
 from .geometry import Gather
 from .launch import parallel, threads
 from .packing import Filters, padded_lanes, unpack
-from .places import block_places, padded, window_places
+from .places import block_places, padded
 from .simd import WEIGHT_ROWS, WEIGHT_VECTORS, aligned, at, inlined, lanes
 from .tiles import copy_rows, pixel_tile
 
@@ -41,41 +37,12 @@ class _Shares(NamedTuple):
     right_fresh: int
 
 
-class Pooled(NamedTuple):
-    """g act'(y) at the maxima of 2x2 windows, where g, y and argmax are channels-last; else nothing."""
-
-    y: np.ndarray
-    argmax: np.ndarray
-    slope: np.floating
-    sums: np.ndarray  # per part and output, of the gradient: the bias's
-
-    @staticmethod
-    def nothing(dtype: np.dtype) -> "Pooled":
-        return Pooled(np.empty(0, dtype), np.empty(0, np.uint8), dtype.type(0), np.empty(0, dtype))
-
-
 def correlate(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather) -> None:
     """gw[o, c, t] = sum over p of g[p, o] * source[place(p, t), c], by groups; other taps are left alone."""
-    _sum(source, g, gw, gather, len(source) * gather.pixels, None)
-
-
-def correlate_pooled(
-    source: np.ndarray, g: np.ndarray, y: np.ndarray, argmax: np.ndarray, gw: Filters, gather: Gather, slope: float
-) -> np.ndarray:
-    """The same for the g that `epilogue.unpool` makes; returns the sums of that g. Where `in_one_share` says so."""
-    return _sum(source, g, gw, gather, 4 * g.size // g.shape[-1], (y, argmax, slope))
-
-
-def in_one_share(gw: Filters, gather: Gather) -> bool:
-    """Whether each pixel's columns are in one share, so that its gradient is made once."""
-    return gw.groups == 1 and gw.depth * len(gather.taps) <= MOST_ROWS
-
-
-def _sum(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather, pixels: int, pool: Any) -> np.ndarray:
     groups, outputs, depth, taps = gw.groups, gw.outputs, gw.depth * gather.side, len(gather.taps) // gather.side
-    source = padded(source, gather)
+    source, pixels = padded(source, gather), len(source) * gather.pixels
     if not pixels * taps * depth * outputs * groups:
-        return np.zeros(outputs, source.dtype)
+        return
     width, unit = padded_lanes(outputs, source.dtype), lanes(source.dtype)
     copied = depth < LEAST
     channels = -(-depth // -(-depth // MOST_ROWS))
@@ -88,17 +55,12 @@ def _sum(source: np.ndarray, g: np.ndarray, gw: Filters, gather: Gather, pixels:
     parts = max(1, min(-(-ITEMS // sums), pixels // (2 * BLOCK)))
     parts = max(1, min(parts, MOST_PARTIAL_BYTES // (groups * taps * depth * width * source.itemsize)))
     total = aligned((parts, groups, taps, depth, width), source.dtype)
-    bias = np.zeros((parts if pool else 0, outputs), source.dtype)
-    pooled = Pooled.nothing(source.dtype)
-    if pool:
-        pooled = Pooled(pool[0].reshape(-1), pool[1].reshape(-1), source.dtype.type(pool[2]), bias.reshape(-1))
     memory = aligned((threads(), BLOCK * sum(steps)), source.dtype)
     zeros = np.zeros(max(channels, WEIGHT_ROWS), source.dtype)
     nanoseconds = 1.1 * pixels * taps * groups * depth * width / RATE + pixels * taps
     flat = source.reshape(-1), g.reshape(-1), total
-    _correlate(parts * sums, *flat, zeros, gather, pixels, outputs, unit, memory, shares, pooled, nanoseconds=nanoseconds)
+    _correlate(parts * sums, *flat, zeros, gather, pixels, outputs, unit, memory, shares, nanoseconds=nanoseconds)
     unpack(total.reshape(parts, groups, taps * gather.side, gw.depth, width), gw, gather.taps)
-    return bias.sum(0)
 
 
 def _odd(size: int, unit: int) -> int:
@@ -136,7 +98,7 @@ def rows_of_tile(rows, r):
 
 
 @parallel
-def _correlate(item, worker, source, g, total, zeros, gather, pixels, outputs, lanes, memory, shares, pool):
+def _correlate(item, worker, source, g, total, zeros, gather, pixels, outputs, lanes, memory, shares):
     parts, groups, taps, depth, width = total.shape
     left, right = memory[worker, : BLOCK * shares.left_step], memory[worker, BLOCK * shares.left_step :]
     item, column = divmod(item, (width + shares.outputs - 1) // shares.outputs)
@@ -156,28 +118,16 @@ def _correlate(item, worker, source, g, total, zeros, gather, pixels, outputs, l
         rows, runs = size * (high - low), 1
         for i in range(BLOCK):  # the rows that fill up the last tile: what lies there by chance may be slow to multiply
             left[i * shares.left_step + rows : i * shares.left_step + rows + WEIGHT_ROWS] = 0
-    if len(pool.y):
-        right[: BLOCK * shares.right_step] = 0  # and stay so past the outputs
     places = np.arange(BLOCK) * shares.left_step
     for first in range(start, end, BLOCK):
-        if len(pool.y):
-            count = 4 * window_places(gather, first // 4, pixels // 4, table, BLOCK)
-        else:
-            count = block_places(gather, first, pixels, low, high, table, targets, BLOCK)
+        count = block_places(gather, first, pixels, low, high, table, targets, BLOCK)
         if shares.copied:
             for t in range(high - low):
                 copy_rows(
                     at(source, origin), at(zeros, 0), at(table, t * BLOCK), count, size, at(left, t * size), shares.left_step
                 )
-        if len(pool.y):
-            place, next_row = first // 4 * outputs + column, shares.right_step
-            unpool_row(
-                at(g, place), at(pool.y, place), at(pool.argmax, place), outputs, at(right, 0), 4 * next_row, next_row,
-                2 * next_row, at(pool.sums, part * outputs + column), pool.slope, pool.slope == 0, count // 4, used,
-            )  # fmt: skip
-        else:
-            copy_rows(at(g, group * outputs + column), at(zeros, 0), at(targets, 0), count, used, at(right, 0), shares.right_step)
-        fetched, right_lines = 0, 0 if len(pool.y) else (used + lanes - 1) // lanes
+        copy_rows(at(g, group * outputs + column), at(zeros, 0), at(targets, 0), count, used, at(right, 0), shares.right_step)
+        fetched, right_lines = 0, (used + lanes - 1) // lanes
         left_lines, left_ahead = 0, (first + BLOCK) * shares.left_fresh
         right_ahead = group * outputs + column + (first + BLOCK) * shares.right_fresh
         if shares.left_fresh == depth * groups:

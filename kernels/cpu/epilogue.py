@@ -52,6 +52,14 @@ def act(code: Code, value: Value, slope: Value) -> Value:
     return b.select(b.fcmp_ordered("<=", value, code.zero), low, value)
 
 
+def unact(code: Code, value: Value, output: Value, slope: Value, relu: Value) -> Value:
+    """value act'(output); `slope`, and whether it is 0 (`relu`), in all lanes. A relu passes NaN on, and gives 0 even of inf."""
+    b = code.b
+    keeps = b.fcmp_ordered(">", output, code.zero)
+    keeps = b.or_(keeps, b.and_(relu, b.fcmp_unordered("uno", output, output)))
+    return b.select(keeps, value, b.select(relu, code.zero, b.fmul(value, slope)))
+
+
 @intrinsic
 def finish_rows(typing_context, target, places, count, bias, slope, width):
     """target[places[i] + c] = act(target[places[i] + c] + bias[c]) for i < count, c < width; negative places are left out."""
@@ -135,10 +143,7 @@ def unpool_row(typing_context, g, y, argmax, step, gx, corner_step, across, down
 
             def vector(c, mask):
                 value, output = (code.load(code.at(pointer, start, c), mask) for pointer in (g, y))
-                keeps = b.fcmp_ordered(">", output, code.zero)
-                keeps = b.or_(keeps, b.and_(keeps_nan, b.fcmp_unordered("uno", output, output)))
-                low = b.select(keeps_nan, code.zero, b.fmul(value, factor))  # relu: 0 even of an infinity
-                value = b.select(keeps, value, low)
+                value = unact(code, value, output, factor, keeps_nan)
                 place = code.at(total, c)
                 code.store(b.fadd(code.load(place, mask), value), place, mask)
                 where = code.load_bytes(code.at(argmax, start, c), mask)

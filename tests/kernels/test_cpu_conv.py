@@ -306,11 +306,12 @@ def test_tables_of_parts_of_an_axis_are_contiguous():
         ((4, 3, 10, 10), (64, 3, 3, 3), 1, 0.0),
         ((3, 1, 11, 9), (16, 1, 3, 3), 1, 0.2),  # an odd row and column that no window reaches
         ((2, 3, 12, 15), (20, 3, 5, 5), 2, 1.0),
-        ((5, 2, 7, 6), (300, 2, 3, 3), 0, 0.0),  # more outputs than an item takes
-        ((2, 8, 9, 9), (17, 8, 3, 3), 1, 0.0),  # columns that are not copied
-        ((40, 1, 20, 20), (70, 1, 3, 3), 0, 0.2),  # pixels in parts
-        ((1, 1, 2, 2), (1, 1, 1, 1), 0, 0.0),
-        ((2, 20, 6, 6), (3, 20, 3, 3), 1, 0.2),  # and what is left to unpool and conv_weight: lanes along the inputs,
+        ((5, 3, 7, 6), (300, 3, 3, 3), 0, 0.0),  # many outputs of few images
+        ((5, 2, 7, 6), (30, 2, 3, 3), 0, 0.0),
+        ((40, 1, 20, 20), (70, 1, 3, 3), 0, 0.2),  # images in parts, rows in bands
+        ((1, 1, 4, 4), (1, 1, 3, 3), 0, 0.0),
+        ((1, 1, 2, 2), (1, 1, 1, 1), 0, 0.0),  # and what is left to unpool and conv_weight: one tap,
+        ((2, 8, 9, 9), (17, 8, 3, 3), 1, 0.0),  # more channels,
         ((0, 3, 6, 6), (16, 3, 3, 3), 1, 0.0),  # nothing,
         ((2, 3, 6, 1), (16, 3, 3, 1), 1, 0.0),  # no window,
         ((2, 40, 8, 8), (48, 40, 5, 5), 1, 0.0),  # many weights
@@ -333,3 +334,41 @@ def test_weights_behind_a_pool(shape, filters, padding, slope, dtype):
             np.testing.assert_allclose(gb, total, rtol=1e-4 if dtype == np.float32 else 1e-12, atol=1e-4)
             assert gw.dtype == gb.dtype == dtype
         assert kernels.conv_pool_weight(x, g, y, argmax, spec=spec, slope=slope)[1] is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("outputs", [1, 16, 20, 37, 64, 130])
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "padding"), [(1, 3, 1, 1), (3, 3, 1, 0), (3, 4, 2, 1), (2, 7, 2, 3), (3, (1, 5), 1, (0, 2))]
+)
+def test_images_of_few_channels(channels, kernel, stride, padding, outputs, dtype):
+    rng = np.random.default_rng(0)
+    kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+    for shape in ((3, channels, 13, 10), (1, channels, 31, 9), (20, channels, 7, 8)):
+        spec = ConvSpec.of(shape, (outputs, channels, *kernel), stride=stride, padding=padding)
+        x, w, bias = (rng.standard_normal(s).astype(dtype) for s in (shape, spec.weight_shape, outputs))
+        with kernels.use("cpu"):
+            check_within(kernels.conv(x, w, spec=spec), "conv", x, w, spec, 64)
+            y = kernels.conv(x, w, bias, spec=spec, slope=0.2)
+            pooled, argmax = kernels.conv_pool(x, w, bias, spec=spec, slope=0.2)
+        plain = im2col.conv(x, w, spec=spec) + bias.reshape(-1, 1, 1)
+        np.testing.assert_allclose(y, np.where(plain > 0, plain, 0.2 * plain), rtol=2e-4, atol=2e-4)
+        expected, places = pool_2x2(y)
+        np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
+        assert (argmax == places).mean() > 0.99  # another order of sums may move a maximum
+
+
+def test_windows_of_images_with_nans_infinities_and_ties():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 3, 12, 12)).astype(np.float32)
+    x[0, 1, 3, 4], x[1, 0, 5, 5], x[2, 2, 0, 0], x[3] = np.nan, np.inf, -np.inf, 0
+    w, bias = rng.standard_normal((20, 3, 3, 3)).astype(np.float32), rng.standard_normal(20).astype(np.float32)
+    spec = ConvSpec.of(x.shape, w.shape, padding=1)
+    for slope in (0.0, 0.2, 1.0):
+        with kernels.use("cpu"):
+            pooled, argmax = kernels.conv_pool(x, w, bias, spec=spec, slope=slope)
+            y = kernels.conv(x, w, bias, spec=spec)
+        expected, places = pool_2x2(y)
+        np.testing.assert_array_equal(argmax, places)  # of equals the first
+        expected = np.where(expected <= 0, expected * np.float32(slope) if slope else 0, expected)
+        np.testing.assert_allclose(pooled, expected, rtol=1e-6)
