@@ -6,6 +6,7 @@ rows and images share a tile. Work is divided by shape alone: the number of thre
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -51,17 +52,23 @@ def conv_input(g: np.ndarray, w: np.ndarray, epilogue: Epilogue | None = None, *
         return _finished(gx, epilogue)
     if conv_few(g, filters, gx, spec, True):
         return _finished(gx, epilogue)
-    phases = [phase for phase in adjoint(spec) if len(phase.taps)]
-    gaps = len(phases) < len(adjoint(spec))  # positions that no tap meets
+    phases, gaps, taps = _phases(spec)
     if gaps:
         gx.fill(0)
-    taps = np.concatenate([np.zeros(0, np.int64), *(phase.taps for phase in phases)])
-    together = len(phases) > 1 and taps.size == np.unique(taps).size
-    packed, begin = pack(filters, taps) if together else None, 0
+    packed, begin = None if taps is None else pack(filters, taps), 0
     for phase in phases:
         _gather(g, filters, gx, phase, Epilogue.none(gx) if gaps else epilogue, packed, begin)
-        begin += len(phase.taps) if together else 0
+        begin += 0 if taps is None else len(phase.taps)
     return _finished(gx, epilogue) if gaps else channels_first(gx)
+
+
+@lru_cache(maxsize=1024)
+def _phases(spec: ConvSpec) -> tuple[list[Gather], bool, np.ndarray | None]:
+    """The gathers of conv_input, whether they leave positions out, and the taps of all, where none is in two of them."""
+    phases = [phase for phase in adjoint(spec) if len(phase.taps)]
+    taps = np.concatenate([np.zeros(0, np.int64), *(phase.taps for phase in phases)])
+    together = len(phases) > 1 and taps.size == np.unique(taps).size
+    return phases, len(phases) < len(adjoint(spec)), taps if together else None
 
 
 def _finished(y: np.ndarray, epilogue: Epilogue) -> np.ndarray:

@@ -6,6 +6,8 @@ The first is a matrix product with lanes along taps and outputs, for a band of t
 cache; the second adds up, for each pixel of the result, the few products that meet there.
 """
 
+from functools import lru_cache
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from .gemm import BLOCK, ITEMS, RATE, gather_panel
 from .geometry import Meetings, meetings
 from .launch import parallel, threads
 from .packing import Filters, pack, padded_lanes
-from .simd import WIDEST, aligned, at, lanes
+from .simd import VECTOR_BYTES, WIDEST, aligned, at, lanes
 
 LEAST = 4  # channels to sum over
 BAND_BYTES = 1 << 18  # of products
@@ -35,23 +37,11 @@ def conv_few(source: np.ndarray, w: Filters, result: np.ndarray, spec: ConvSpec,
     """result = conv of the source, or conv_input if `flipped`, all channels-last. False where another way is better."""
     if w.outputs > FEW or w.depth < LEAST or not result.size or not source.size:
         return False
-    met, across = meetings(spec, flipped), spec.kernel[-1] if spec.rank > 1 else 1
-    rows, columns = len(met.row_counts), len(met.col_counts)
-    width = source.shape[-2] if spec.rank > 1 else 1
-    source_rows = source[0].size // (width * source.shape[-1])
     products = padded_lanes(w.taps * w.outputs, source.dtype)
-    if source_rows * width * products > 0.8 * rows * columns * met.row_counts.mean() * met.col_counts.mean() * lanes(
-        source.dtype
-    ):
+    plan = _plan(spec, flipped, len(source) * w.groups, products, w.outputs, source.itemsize)
+    if plan is None:
         return False
-    bands = _bands(met, len(source) * w.groups, width * products * source.itemsize)
-    size = int((bands.highs - bands.lows).max()) * width * products
-    if size * source.itemsize > MOST_BAND_BYTES:
-        return False
-    met = met._replace(
-        row_places=met.row_places * (width * products) + met.row_taps * (across * w.outputs),
-        col_places=met.col_places * products + met.col_taps * w.outputs,
-    )
+    met, bands, source_rows, width, size = plan
     matrix = np.ascontiguousarray(w.array().transpose(0, 3, 1, 2))  # as outputs (t, o) of a convolution with one tap
     outputs = w.taps * w.outputs
     steps = outputs * w.depth, w.depth, 1
@@ -63,6 +53,28 @@ def conv_few(source: np.ndarray, w: Filters, result: np.ndarray, spec: ConvSpec,
     items = len(source) * w.groups * len(bands.lows)
     _few(items, source.reshape(-1), result.reshape(-1), weights, met, bands, *sizes, memory, nanoseconds=nanoseconds)
     return True
+
+
+@lru_cache(maxsize=1024)
+def _plan(
+    spec: ConvSpec, flipped: bool, images: int, products: int, outputs: int, itemsize: int
+) -> tuple[Meetings, _Bands, int, int, int] | None:
+    """(where products meet, bands, rows and width of the source, products of the largest band); None where they do not pay."""
+    met, across = meetings(spec, flipped), spec.kernel[-1] if spec.rank > 1 else 1
+    source = spec.output if flipped else spec.input
+    width = source[-1] if spec.rank > 1 else 1
+    rows, places = prod(source) // width, len(met.row_counts) * len(met.col_counts)
+    if rows * width * products > 0.8 * places * met.row_counts.mean() * met.col_counts.mean() * (VECTOR_BYTES // itemsize):
+        return None
+    bands = _bands(met, images, width * products * itemsize)
+    size = int((bands.highs - bands.lows).max()) * width * products
+    if size * itemsize > MOST_BAND_BYTES:
+        return None
+    met = met._replace(
+        row_places=met.row_places * (width * products) + met.row_taps * (across * outputs),
+        col_places=met.col_places * products + met.col_taps * outputs,
+    )
+    return met, bands, rows, width, size
 
 
 def _bands(met: Meetings, images: int, row_bytes: int) -> _Bands:
