@@ -81,7 +81,7 @@ def apart(arrays: Sequence[Any]) -> bool:
 def step(rule: str, runs: Sequence[Any], gradients: Sequence[Array], numbers: Sequence[tuple[Any, ...]]) -> bool:
     """Change all parameters and their buffers by a rule, in place; False, and nothing is changed, where that is NumPy's to do.
 
-    `numbers` are (1 - decoupled decay, the gradient's sign, weight decay, the rule's coefficients) of each parameter.
+    `numbers` are (1 - decoupled decay, the gradient's factor, weight decay, the rule's coefficients) of each parameter.
     """
     if runs and isinstance(runs[0], DeviceRun):
         return _step_on_gpu(rule, runs, gradients, numbers)

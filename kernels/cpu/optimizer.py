@@ -5,7 +5,7 @@ no fast-math flags, so no fused multiply-add, and both give the same bits. Memor
 
 Arrays come in a table with a row for each parameter: first item, elements, and the addresses of the array objects of the
 parameter, its gradient and its state buffers. All are dense and, in a row, of the same strides: a row is some runs of memory.
-An item is BLOCK elements of a row. A row of numbers goes with it, in the arrays' type: 1 - decoupled decay, the sign of the
+An item is BLOCK elements of a row. A row of numbers goes with it, in the arrays' type: 1 - decoupled decay, the factor of the
 gradient, weight decay, and the rule's own.
 """
 

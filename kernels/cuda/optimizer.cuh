@@ -5,7 +5,7 @@
 //
 // Version: multi-tensor. A block has BLOCK elements of one parameter, which it finds in a table with a row for each: first block,
 // elements, and the addresses of the parameter, its gradient and its buffers. A row of numbers goes with it: 1 - decoupled decay,
-// the gradient's sign, weight decay, and the rule's own.
+// the gradient's factor, weight decay, and the rule's own.
 //
 // Not yet run on a GPU: checked by compiling for sm_80 and sm_90a, and by running on the CPU (tests/cuda_shim).
 #include "device.cuh"

@@ -22,8 +22,8 @@ RULES: dict[str, Callable[..., tuple[float, ...]]] = {
 def step(rule: str, rows: Sequence[Sequence[Array]], numbers: Sequence[Sequence[Any]], kept: dict[Any, Any]) -> None:
     """Change parameters and buffers in place. A row is a parameter, its gradient and its buffers, dense and in one order.
 
-    `numbers` are (1 - decoupled decay, the gradient's sign, weight decay, the rule's coefficients); `kept` is a dictionary where
-    tables stay on the device from step to step, for as long as arrays stay where they are.
+    `numbers` are (1 - decoupled decay, the gradient's factor, weight decay, the rule's coefficients); `kept` is a dictionary
+    where tables stay on the device from step to step, for as long as arrays stay where they are.
     """
     first = rows[0][0]
     where, kind = device(first), "f64" if first.dtype == np.float64 else "f32"

@@ -20,6 +20,7 @@ from .. import backend
 from ..autograd import enable_grad, mark_written
 from ..kernels import optimizer as kernels
 from ..tensor import Tensor
+from .clipping import clip_factor, total_norm
 
 BLOCK = 1 << 15
 
@@ -79,17 +80,26 @@ class Optimizer:
 
     # ------------------------------------------------------------------------------------------------------- the loop
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient. `closure` recomputes the loss first; its value is returned."""
+    def step(self, closure: Callable[[], Any] | None = None, *, max_norm: float | None = None) -> Any:
+        """Update every parameter that has a gradient. `closure` recomputes the loss first; its value is returned.
+
+        With `max_norm` gradients count min(1, max_norm / (norm + 1e-6)) times, norm being that of all of them together: what
+        nn.utils.clip_grad_norm_ before the step would do, with the same bits, but `.grad` stays as it is.
+        """
         loss = None
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"{type(self).__name__}.step: max_norm must be > 0, got {max_norm}")
         if closure is not None:
             with enable_grad():
                 loss = closure()
         token = backend.ignore_float_errors()
         try:
-            jobs = []
+            jobs, factor = [], 1.0
+            if max_norm is not None:
+                gradients = [p._grad.data for group in self.param_groups for p in group["params"] if p._grad is not None]
+                factor = clip_factor(total_norm(gradients), max_norm)
             for group in self.param_groups:
-                common = _common(group)
+                common = _common(group, factor)
                 jobs += [(*self._job(p, group), common) for p in group["params"] if p._grad is not None]
             for slot, *_ in jobs:
                 mark_written(slot.data)
@@ -117,18 +127,17 @@ class Optimizer:
             return jobs
         return [job for job in jobs if job[0].run is None]
 
-    def _run(self, slot: _Slot, grad: Any, c: tuple[Any, ...], common: tuple[float, int, float]) -> None:
+    def _run(self, slot: _Slot, grad: Any, c: tuple[Any, ...], common: tuple[float, float, float]) -> None:
         shrink, sign, decay = common
         grad = slot.flat(grad)
         for at, x, v, t, u, buffers in slot.blocks(self._scratch):
             g = grad if at is None else grad[at]
             if shrink != 1:
                 np.multiply(x, shrink, out=x)
+            if sign != 1:
+                g = np.multiply(g, sign, out=v)
             if decay:
-                np.multiply(x, decay, out=v)
-                g = np.subtract(v, g, out=v) if sign < 0 else np.add(v, g, out=v)
-            elif sign < 0:
-                g = np.negative(g, out=v)
+                g = np.add(np.multiply(x, decay, out=t), g, out=v)
             self._update(c, x, g, t, u, *buffers)
 
     def _slot(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> _Slot:
@@ -237,9 +246,9 @@ def _restored(value: Any, p: Tensor, buffer: bool, what: str) -> Any:
     return Tensor(copy)
 
 
-def _common(group: dict[str, Any]) -> tuple[float, int, float]:
-    """1 - decoupled weight decay, the sign that gradients get, and the weight decay that is added to them."""
-    decay, sign = group.get("weight_decay", 0), -1 if group.get("maximize", False) else 1
+def _common(group: dict[str, Any], factor: float) -> tuple[float, float, float]:
+    """1 - decoupled weight decay, what gradients are multiplied by, and the weight decay that is added to them."""
+    decay, sign = group.get("weight_decay", 0), -factor if group.get("maximize", False) else factor
     if decay and group.get("decoupled_weight_decay", False):
         return 1 - group["lr"] * decay, sign, 0
     return 1.0, sign, decay

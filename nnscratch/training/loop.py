@@ -11,6 +11,7 @@ from typing import Any
 from .. import backend
 from ..autograd import no_grad
 from ..nn.utils import clip_grad_norm_
+from ..optim import Optimizer
 from ..optim.lr_scheduler import ReduceLROnPlateau
 from ..tensor import Tensor
 from .checkpoint import Checkpoint, CheckpointError, Run
@@ -165,9 +166,7 @@ class Trainer:
             raise NonFiniteLoss(self._advice(phase, value))
         phase.optimizer.zero_grad()
         loss.backward()
-        if self.clip_norm is not None:
-            clip_grad_norm_(phase.parameters, self.clip_norm)
-        phase.optimizer.step()
+        _step(phase, self.clip_norm)
         n = _size(batch)
         for name, number in {phase.title: value, **numbers}.items():
             entry = self._sums.setdefault(name, [0.0, 0])
@@ -291,6 +290,18 @@ def _to(batch: Any, device: str) -> Any:
     if isinstance(batch, dict):
         return {key: _to(part, device) for key, part in batch.items()}
     return tuple(_to(part, device) for part in batch) if isinstance(batch, tuple) else batch
+
+
+def _step(phase: Phase, clip_norm: float | None) -> None:
+    """A step with clipped gradients: as part of it where it is the library's own, else before it."""
+    own = getattr(phase.optimizer.step, "__func__", None) is Optimizer.step
+    if clip_norm is None:
+        phase.optimizer.step()
+    elif own:
+        phase.optimizer.step(max_norm=clip_norm)
+    else:
+        clip_grad_norm_(phase.parameters, clip_norm)
+        phase.optimizer.step()
 
 
 def _size(batch: Any) -> int:

@@ -5,7 +5,7 @@ import pytest
 from optim_cases import ALL, CASES
 
 import nnscratch as nns
-from nnscratch import optim
+from nnscratch import kernels, optim
 
 SHAPES = [(3, 4), (), (5,), (0, 2), (1, 1)]
 
@@ -286,3 +286,40 @@ def test_a_user_defined_rule():
     p.grad = nns.tensor([5.0, -3.0])
     SignDescent([p]).step()
     np.testing.assert_allclose(p.data, [0.9, -0.9], rtol=1e-6)
+
+
+@pytest.mark.parametrize("implementation", ["im2col", None])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+def test_clipping_in_the_step_has_the_bits_of_clipping_before(name, options, dtype, implementation):
+    rng = np.random.default_rng(0)
+    shapes = [(40, 30), (7,), ()]
+    starts = [np.asarray(rng.standard_normal(s)).astype(dtype) for s in shapes]
+    steps = [[np.asarray(scale * rng.standard_normal(s)).astype(dtype) for s in shapes] for scale in (1.0, 1e-3, 20.0)]
+
+    def run(inside):
+        ps = [nns.Tensor(a.copy(), requires_grad=True) for a in starts]
+        optimizer = getattr(optim, name)(ps, **options)
+        with kernels.use(implementation):
+            for gs in steps:  # the second within the bound
+                for p, g in zip(ps, gs):
+                    p.grad = nns.Tensor(g.copy())
+                if inside:
+                    optimizer.step(max_norm=0.5)
+                    assert all((p.grad.data == g).all() for p, g in zip(ps, gs))
+                else:
+                    nns.nn.utils.clip_grad_norm_(ps, 0.5)
+                    optimizer.step()
+        return [p.data.tobytes() for p in ps]
+
+    assert run(True) == run(False)
+
+
+def test_clipping_to_nothing_is_refused():
+    p = nns.Tensor(np.ones(3), requires_grad=True)
+    p.grad = nns.Tensor(np.ones(3))
+    for wrong in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="max_norm must be > 0"):
+            optim.SGD([p], lr=0.1).step(max_norm=wrong)
+    optim.SGD([nns.Tensor(np.ones(3), requires_grad=True)], lr=0.1).step(max_norm=1.0)  # no gradient at all
+    assert (p.data == 1).all()

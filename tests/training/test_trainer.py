@@ -78,8 +78,12 @@ def test_clips_the_gradient():
             norms.append(math.sqrt(sum(float((p.grad.data**2).sum()) for g in self.param_groups for p in g["params"])))
             return super().step()
 
-    make(epochs=1, optimizer=lambda ps: Spy(ps, lr=0.1), clip_norm=0.01).fit()
+    runs = [make(epochs=1, optimizer=lambda ps, kind=kind: kind(ps, lr=0.1), clip_norm=0.01) for kind in (Spy, optim.SGD)]
+    for run in runs:
+        run.fit()
     np.testing.assert_allclose(norms, 0.01, rtol=1e-3)
+    for a, b in zip(runs[0].model.parameters(), runs[1].model.parameters()):  # whose own step clips
+        assert a.data.tobytes() == b.data.tobytes()
 
 
 @pytest.mark.parametrize("each_batch", [False, True])

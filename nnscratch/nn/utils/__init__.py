@@ -11,6 +11,7 @@ import numpy as np
 from ... import autograd, backend, ops
 from ...backend import default_generator
 from ...kernels import optimizer as kernels
+from ...optim.clipping import clip_factor, total_norm
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
@@ -49,16 +50,6 @@ def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Any]:
     return [p.grad.data for p in parameters if p.grad is not None]
 
 
-def _total_norm(arrays: list[Any], norm_type: float) -> Any:
-    """The norm of all elements, as a NumPy or CuPy scalar."""
-    if not arrays:
-        return np.zeros((), backend.get_default_dtype())
-    if norm_type == 2 and (norm := kernels.norm(arrays)) is not None:
-        return arrays[0].dtype.type(norm)
-    norms = [ops.vector_norm(a, float(norm_type)) for a in arrays]
-    return norms[0] if len(norms) == 1 else ops.vector_norm(backend.array_module(arrays[0]).stack(norms), float(norm_type))
-
-
 def _check_finite(norm: Any, norm_type: float, error_if_nonfinite: bool) -> None:
     if error_if_nonfinite and not math.isfinite(float(norm)):
         raise RuntimeError(
@@ -70,7 +61,7 @@ def _check_finite(norm: Any, norm_type: float, error_if_nonfinite: bool) -> None
 def get_total_norm(tensors: Tensor | Iterable[Tensor], norm_type: float = 2.0, error_if_nonfinite: bool = False) -> Tensor:
     """The norm of all elements of all tensors together. Raises RuntimeError when it is not finite and `error_if_nonfinite`."""
     tensors = [tensors] if isinstance(tensors, Tensor) else tensors
-    norm = _total_norm([t.data for t in tensors], norm_type)
+    norm = total_norm([t.data for t in tensors], norm_type)
     _check_finite(norm, norm_type, error_if_nonfinite)
     return Tensor(backend.array_module(norm).asarray(norm))
 
@@ -80,12 +71,13 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all gradients by min(1, max_norm / (norm + 1e-6)), in place; returns the norm before (Pascanu et al. 2013).
 
+    Where the optimiser's step is all that they are for, its `step(max_norm=...)` does the same in one pass over them less.
     Raises RuntimeError for a norm that is inf or nan, with `error_if_nonfinite`, before anything is changed.
     """
     arrays = _gradients(parameters)
-    norm = _total_norm(arrays, norm_type)
+    norm = total_norm(arrays, norm_type)
     _check_finite(norm, norm_type, error_if_nonfinite)
-    scale = min(max_norm / (float(norm) + 1e-6), 1.0)  # nan where the norm is: min keeps its first argument then
+    scale = clip_factor(norm, max_norm)
     if scale != 1.0:
         if not kernels.scale(arrays, scale):
             for a in arrays:
