@@ -15,8 +15,11 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .simd import I64, Code
-from .vector_math import Number, _sigmoid, _tanh
+from .gate_math import sigmoid, tanh
+from .simd import I64, VECTOR_BYTES, Code
+from .vector_math import Number
+
+TOGETHER = 2  # vectors at a time, so that one need not wait for the other's chain of operations
 
 
 class Row:
@@ -42,14 +45,15 @@ def _cell(names: str, *formulas: Callable[[Row], None]) -> Callable:
 
     def emit(element):
         def codegen(context, builder, signature, args):
-            code, (*pointers, size) = Code(context, builder, element), args
+            lanes = TOGETHER * VECTOR_BYTES * 8 // element.bitwidth
+            code, (*pointers, size) = Code(context, builder, element, lanes), args
             rows = dict(zip(names.split(), pointers, strict=True))
             for formula in formulas:
 
                 def vector(offset, mask, formula=formula):
                     formula(Row(code, size, rows, offset, mask))
 
-                code.vectors_and_tail(size, vector)
+                code.vectors_and_tail(size, vector, apart=True)
             return context.get_dummy_value()
 
         return types.void(*[types.CPointer(element)] * len(names.split()), types.intp), codegen
@@ -58,14 +62,14 @@ def _cell(names: str, *formulas: Callable[[Row], None]) -> Callable:
 
 
 def _lstm_gates(row: Row) -> None:
-    i, f, g, o = (act(row["a", k] + row["bias", k]) for k, act in enumerate((_sigmoid, _sigmoid, _tanh, _sigmoid)))
+    i, f, g, o = (act(row["a", k] + row["bias", k]) for k, act in enumerate((sigmoid, sigmoid, tanh, sigmoid)))
     row["after", 0] = f.fma(row["before", 0], i * g)
     for k, gate in enumerate((i, f, g, o)):
         row["a", k] = gate
 
 
 def _lstm_output(row: Row) -> None:
-    row["h", 0] = row["a", 3] * _tanh(row["after", 0])
+    row["h", 0] = row["a", 3] * tanh(row["after", 0])
 
 
 # Two loops: in one, the length of its longest chain of operations would count, and not their number.
@@ -81,7 +85,7 @@ def lstm_cell(typing_context, a, bias, before, after, h, size):
 def _lstm_back(row: Row) -> None:
     i, f, g, o = (row["a", k] for k in range(4))
     d, c = row["dh", 0] + row["gy", 0], row["after", 0]
-    tanh_c = _tanh(c)
+    tanh_c = tanh(c)
     row["da", 3] = d * tanh_c * (o - o * o)
     d_c = row["dc", 0] + d * o * (1.0 - tanh_c * tanh_c)
     row["da", 0] = d_c * g * (i - i * i)
@@ -100,9 +104,9 @@ def lstm_cell_back(typing_context, a, before, after, gy, dh, dc, da, size):
 
 
 def _gru(row: Row) -> None:
-    r, z = (_sigmoid(row["a", k] + row["s", k] + row["b_ih", k] + row["b_hh", k]) for k in range(2))
+    r, z = (sigmoid(row["a", k] + row["s", k] + row["b_ih", k] + row["b_hh", k]) for k in range(2))
     m = row["s", 2] + row["b_hh", 2]
-    n = _tanh(r.fma(m, row["a", 2] + row["b_ih", 2]))
+    n = tanh(r.fma(m, row["a", 2] + row["b_ih", 2]))
     row["m", 0], row["h", 0] = m, z.fma(row["before", 0] - n, n)
     for k, gate in enumerate((r, z, n)):
         row["a", k] = gate
@@ -138,7 +142,7 @@ def gru_cell_back(typing_context, a, before, m, gy, dh, da, size):
 
 
 def _tanh_unit(row: Row) -> None:
-    row["h", 0] = _tanh(row["a", 0] + row["bias", 0])
+    row["h", 0] = tanh(row["a", 0] + row["bias", 0])
 
 
 def _relu_unit(row: Row) -> None:

@@ -201,9 +201,12 @@ class Code:
         self.b.position_at_end(end)
         return results
 
-    def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], object]) -> None:
-        """body(offset, mask) for every vector of `count` elements; the mask may be None but for a last, partial one."""
-        if MASKS_ARE_FREE:  # half the code to compile
+    def vectors_and_tail(self, count: Value, body: Callable[[Value, Value | None], object], apart: bool = False) -> None:
+        """body(offset, mask) for every vector of `count` elements; the mask may be None but for a last, partial one.
+
+        It is None there if they are `apart`, for twice the code to compile.
+        """
+        if MASKS_ARE_FREE and not apart:
             vectors = self.b.udiv(self.b.add(count, I64(self.lanes - 1)), I64(self.lanes))
 
             def masked(i: Value, carried: list[Value]) -> list[Value]:
