@@ -15,19 +15,21 @@ INT, FLAG = types.intp, types.boolean
 
 @intrinsic(prefer_literal=True)
 def product_tile(
-    typing_context, rows, vectors, a, row_step, step, depth, panel, target, target_step, count, width, add, stream
+    typing_context, rows, vectors, a, row_step, step, depth, panel, target, target_step, count, width, add, stream, ahead, pace
 ):  # fmt: skip
     """target[i * target_step + j] (+)= sum over k < depth of a[i * row_step + k * step] * panel[k * vectors * lanes + j].
 
     i < min(count, rows), j < min(width, vectors * lanes), all at least 1, as is depth. `add` says whether to add to the target,
-    `stream` to write round the cache, for which whole vectors must be wanted, at aligned places.
+    `stream` to write round the cache, for which whole vectors must be wanted, at aligned places. Meanwhile what lies at
+    ahead[k * pace] is brought into the second-level cache, unless ahead is None.
     """
-    signature = types.void(rows, vectors, a, INT, INT, INT, panel, target, INT, INT, INT, FLAG, FLAG)
+    signature = types.void(rows, vectors, a, INT, INT, INT, panel, target, INT, INT, INT, FLAG, FLAG, ahead, INT)
     M, N = rows.literal_value, vectors.literal_value
 
     def codegen(context, builder, signature, args):
-        _, _, a, row_step, step, depth, panel, target, target_step, count, width, add, stream = args
+        _, _, a, row_step, step, depth, panel, target, target_step, count, width, add, stream, ahead, pace = args
         code, b = Code(context, builder, signature.args[2].dtype), builder
+        fetching = not isinstance(signature.args[-2], types.NoneType)
         numbers = _numbers(b, M, count)
         sources = [code.at(a, b.mul(row_step, i)) for i in numbers]
 
@@ -35,6 +37,8 @@ def product_tile(
             row, offset, *sums = carried
             factors = [code.load(code.at(row, v * code.lanes)) for v in range(N)]
             values = [code.splat(b.load(code.at(source, offset))) for source in sources]
+            if fetching:
+                code.prefetch(code.at(ahead, b.mul(k, pace)))
             sums = [code.fma(values[i // N], factors[i % N], sums[i]) for i in range(M * N)]
             return [code.at(row, N * code.lanes), b.add(offset, step), *sums]
 

@@ -40,7 +40,7 @@ def product(
         n = min(part, end - k)
         panels = own + (k * across if keep else 0)
         if not known:
-            _copy_b(b, b_row, b_column, k, n, left, width, lanes, scratch, panels)
+            copy_b(b, b_row, b_column, k, n, left, width, lanes, scratch, panels)
         if a_column != 1:
             _copy_a(a, a_column, k, n, top, count, lanes, scratch, own + a_place, apart)
         if len(sums) > 0 and (t == 0 if swap else g == 0):  # of the copies that tiles read
@@ -54,7 +54,7 @@ def product(
             else:
                 source, row, along = at(scratch, own + a_place + i // ROWS * apart), 1, ROWS
             here = shifted(target, i * step)
-            _tiles(source, row, along, n, at(scratch, panels), width, lanes, here, step, count - i, k > first, stream)
+            tiles(source, row, along, n, at(scratch, panels), width, lanes, here, step, count - i, k > first, stream, None, 0)
             if k + n == end and not swap:
                 start = result + (top + i) * columns + left
                 finish(y, start, columns, min(ROWS, count - i), width, bias, left, kind, slope)
@@ -69,20 +69,20 @@ def product(
 
 
 @inlined
-def _tiles(source, row, along, n, panels, width, lanes, target, step, count, add, stream):
-    """`count` of ROWS rows of a over all panels."""
+def tiles(source, row, along, n, panels, width, lanes, target, step, count, add, stream, ahead, pace):
+    """`count` of ROWS rows of a over all panels; see product_tile."""
     for j in range(0, width, VECTORS * lanes):
         rest, panel, here = width - j, shifted(panels, j * n), shifted(target, j)
         if rest > 2 * lanes:
-            product_tile(ROWS, 3, source, row, along, n, panel, here, step, count, rest, add, stream)
+            product_tile(ROWS, 3, source, row, along, n, panel, here, step, count, rest, add, stream, ahead, pace)
         elif rest > lanes:
-            product_tile(ROWS, 2, source, row, along, n, panel, here, step, count, rest, add, stream)
+            product_tile(ROWS, 2, source, row, along, n, panel, here, step, count, rest, add, stream, ahead, pace)
         else:
-            product_tile(ROWS, 1, source, row, along, n, panel, here, step, count, rest, add, stream)
+            product_tile(ROWS, 1, source, row, along, n, panel, here, step, count, rest, add, stream, ahead, pace)
 
 
 @kernel
-def _copy_b(b, row, column, first, count, left, width, lanes, target, base):
+def copy_b(b, row, column, first, count, left, width, lanes, target, base):
     """Panels (count, VECTORS * lanes or what is left) of b's rows from `first` on and of its columns from `left` on."""
     for k in range(first, first + count, TOGETHER):
         n = min(TOGETHER, first + count - k)

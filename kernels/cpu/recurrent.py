@@ -9,12 +9,13 @@ from .. import products
 from ..sequences import by_rows, in_order, outputs, running, start, total
 from . import sequences
 from .launch import threads
-from .sequences import GRU, LSTM, ROWS, Plan
+from .product_plan import ROWS, VECTORS
+from .sequences import GRU, LSTM, Plan
 from .simd import WIDEST, aligned, lanes
 
 KINDS = ("lstm", "gru", "tanh", "relu")  # in the order of the numbers in sequences.py
 CACHE = 3 << 19  # bytes of weights that mostly stay in the second-level cache
-TOGETHER = 64  # rows of several steps whose share of a weight's gradient is added at a time
+TOGETHER = 128  # rows of several steps whose share of a weight's gradient is added at a time
 FEW = 9  # rows of a batch, below which reading the weights at each step costs more than the products with them
 RATE = 50  # products a nanosecond of one core, to estimate times
 
@@ -178,12 +179,10 @@ def _flat(x: np.ndarray) -> tuple[np.ndarray, int, int]:
 
 def _packed(b: np.ndarray, turn: int = 0) -> np.ndarray:
     """b (depth, columns), a weight or its transpose, in the order in which tiles read it; its rows turned by `turn`."""
-    (depth, columns), width = b.shape, WIDEST * lanes(b.dtype)
-    panels = -(-columns // width)
-    packed = aligned((panels * width * depth,), b.dtype)
+    depth, columns = b.shape
+    packed = aligned((_up(columns, lanes(b.dtype)) * depth,), b.dtype)
+    panels = -(-columns // (VECTORS * lanes(b.dtype)))
     transposed = not turn and not b.flags.c_contiguous
     flat = _ready(b.T if transposed else b).reshape(-1)
-    sequences.pack_panel(
-        panels, flat, packed, depth, columns, transposed, turn, width, lanes(b.dtype), nanoseconds=packed.size / 4
-    )
+    sequences.pack_panel(panels, flat, packed, depth, columns, transposed, turn, lanes(b.dtype), nanoseconds=packed.size / 4)
     return packed

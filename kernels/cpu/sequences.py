@@ -22,14 +22,15 @@ from .gates import (
     tanh_cell_back,
 )
 from .launch import parallel
-from .matrix_tiles import copy_columns, product_tile, transpose_tile
+from .matrix_tiles import copy_columns, product_tile
+from .product import copy_b, tiles
+from .product_plan import ROWS, VECTORS
 from .simd import WIDEST, at, inlined, kernel
 
 LSTM, GRU, TANH, RELU = range(4)
-ROWS = 4  # of a register tile of products, WIDEST vectors wide
 WEIGHT_ROWS = 6  # of a register tile of weight gradients, WIDEST vectors wide
 NARROW_ROWS, NARROW = 12, WIDEST // 2  # rows and vectors of one for their last columns
-DEPTH = 128  # products per pass over a block: a panel of weights stays in the first-level cache
+DEPTH = 256  # products per pass over a block: a panel of weights stays near
 
 
 class Plan(NamedTuple):
@@ -55,24 +56,20 @@ class Plan(NamedTuple):
 
 
 @parallel
-def pack_panel(panel, w, packed, depth, columns, transposed, turn, width, lanes):
-    """One panel (depth, width) of a matrix, from w (depth, columns) or, transposed, from w (columns, depth).
+def pack_panel(panel, w, packed, depth, columns, transposed, turn, lanes):
+    """One panel (depth, VECTORS vectors or what is left) of a matrix, from w (depth, columns) or, transposed, (columns, depth).
 
-    In the first case the panel's row c is w's row (c + turn) % depth. Columns past the last are anything.
+    In the first case the panel's row c is w's row (c + turn) % depth.
     """
-    first, place = panel * width, panel * width * depth
+    width = VECTORS * lanes
+    first = panel * width
+    row, column = (1, depth) if transposed else (columns, 1)
     n = min(width, columns - first)
-    if transposed:
-        for v in range(0, n, lanes):
-            for c in range(0, depth, lanes):
-                transpose_tile(
-                    at(w, (first + v) * depth + c), depth, min(lanes, n - v), min(lanes, depth - c),
-                    at(packed, place + c * width + v), width, lanes,
-                )  # fmt: skip
-    else:
-        copy_columns(WIDEST, at(w, turn * columns + first), columns, depth - turn, n, at(packed, place))
-        if turn:
-            copy_columns(WIDEST, at(w, first), columns, turn, n, at(packed, place + (depth - turn) * width))
+    copy_b(w, row, column, turn, depth - turn, first, n, lanes, packed, first * depth)
+    if turn:
+        copy_b(
+            w, row, column, 0, turn, first, n, lanes, packed, first * depth + (depth - turn) * ((n + lanes - 1) // lanes * lanes)
+        )
 
 
 @kernel
@@ -81,13 +78,15 @@ def _product(source, begin, step, count, depth, packed, columns, lanes, target, 
 
     i < count, j < columns.
     """
-    for j in range(0, columns, WIDEST * lanes):
+    for j in range(0, columns, VECTORS * lanes):
+        width = min(VECTORS * lanes, columns - j)
+        across = (width + lanes - 1) // lanes * lanes
         for c in range(0, depth, DEPTH):
-            n, panel = min(DEPTH, depth - c), at(packed, j * depth + c * WIDEST * lanes)
+            n, panel = min(DEPTH, depth - c), at(packed, j * depth + c * across)
             for i in range(0, count, ROWS):
-                product_tile(
-                    ROWS, WIDEST, at(source, begin + i * step + c), step, 1, n, panel, at(target, place + i * target_step + j),
-                    target_step, count - i, columns - j, add or c > 0, False,
+                tiles(
+                    at(source, begin + i * step + c), step, 1, n, panel, width, lanes, at(target, place + i * target_step + j),
+                    target_step, count - i, add or c > 0, False, None, 0,
                 )  # fmt: skip
 
 
@@ -157,13 +156,13 @@ def _weight_gradient(da, stride, count, panels, apart, rows, columns, lanes, tot
             for r in range(0, rows, NARROW_ROWS):
                 product_tile(
                     NARROW_ROWS, NARROW, at(da, r), 1, stride, count, at(panels, panel), at(total, r * columns + q), columns,
-                    rows - r, rest, add, False,
+                    rows - r, rest, add, False, None, 0,
                 )  # fmt: skip
         else:
             for r in range(0, rows, WEIGHT_ROWS):
                 product_tile(
                     WEIGHT_ROWS, WIDEST, at(da, r), 1, stride, count, at(panels, panel), at(total, r * columns + q), columns,
-                    rows - r, rest, add, False,
+                    rows - r, rest, add, False, None, 0,
                 )  # fmt: skip
 
 
