@@ -24,6 +24,7 @@ SHORTEST = 128  # products per pass, for which reading and writing the result co
 BLOCK = 512  # rows for which copying a group of b costs little
 SINGLE = 1 << 18  # products that are not worth dividing
 ITEMS = 16  # of work at least, where the shape allows it
+ENOUGH = 8  # where fewer save copying b once more
 KEPT = 1 << 21  # most elements of panels that are kept for the next block, and of results that are added in the end
 PARTS_DEPTH = 256  # least depth of a part
 # Cycles per element: copying b, by where it comes from; reading a in place; writing y, transposing it, adding to it. Copying a
@@ -83,18 +84,20 @@ def _cuts(rows: int, depth: int, columns: int, a_rows: bool, b_rows: bool, lanes
         widest = max((5 if a_rows and rows > 4 * unit else 16) * unit, cached // deep)
         group = min(_up(columns, lanes), _up(min(-(-columns // n), widest), unit))
         groups = -(-columns // group)
-        block = _up(-(-rows // max(-(-rows // BLOCK), round(wanted / (groups * parts)))), ROWS)
-        blocks = -(-rows // block)
-        keep = blocks > 1 and parts == 1 and depth * group <= KEPT
-        part = max(SHORTEST, cached // (group if a_rows else group + min(block, 256)))
-        part = -(-deep // max(1, round(deep / part)))
-        items = groups * blocks * parts
-        a = IN_PLACE if a_rows else A_TO_B * _copying(rows * depth / cached, block, NARROW)
-        b = _copying(columns * depth / cached, group if b_rows else PANELS, 0)
-        cycles = _up(rows, ROWS) * _up(columns, lanes) / (2 * lanes) * (1 + 0.5 / items)  # the last item may be waited for
-        cycles += groups * rows * a + (min(blocks, 2) if keep else blocks) * columns * b
-        written = WRITING * (1 + RUN / group) * -(-deep // part) + (ADDING if parts > 1 else 0)
-        yield _Cut(group, block, deep, part, keep, items, depth * cycles + parts * rows * columns * written)
+        fewest = -(-rows // BLOCK)
+        for blocks in {max(fewest, round(wanted / (groups * parts))), fewest if groups * parts >= ENOUGH else 0} - {0}:
+            block = _up(-(-rows // blocks), ROWS)
+            blocks = -(-rows // block)
+            keep = blocks > 1 and parts == 1 and depth * group <= KEPT
+            part = max(SHORTEST, cached // (group if a_rows else group + min(block, 256)))
+            part = -(-deep // max(1, round(deep / part)))
+            items = groups * blocks * parts
+            a = IN_PLACE if a_rows else A_TO_B * _copying(rows * depth / cached, block, NARROW)
+            b = _copying(columns * depth / cached, group if b_rows else PANELS, 0)
+            cycles = _up(rows, ROWS) * _up(columns, lanes) / (2 * lanes) * (1 + 0.5 / items)  # the last item may be waited for
+            cycles += groups * rows * a + (min(blocks, 2) if keep else blocks) * columns * b
+            written = WRITING * (1 + RUN / group) * -(-deep // part) + (ADDING if parts > 1 else 0)
+            yield _Cut(group, block, deep, part, keep, items, depth * cycles + parts * rows * columns * written)
 
 
 def _copying(size: float, run: int, narrow: int) -> float:
