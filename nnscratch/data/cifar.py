@@ -12,15 +12,15 @@ import numpy as np
 from .archive import extract_tar
 from .files import read_cifar10
 from .images import ImageSet
-from .sources import cache_folder, find_file, look_up
+from .sources import download_folder, find_file, look_up
 
 
 class CIFAR10(ImageSet):
     """60,000 colour photographs of ten things (Krizhevsky, 2009): 50,000 + 10,000 images (N, 3, 32, 32).
 
     The files `data_batch_1.bin` ... `test_batch.bin`, or the published archive of them, are looked for in `root`, the
-    folder NNSCRATCH_DATA and the cache, there directly or in a subfolder `cifar10`; the archive is downloaded if
-    absent (unless `download=False`). Raises DataError for missing or damaged files.
+    folders of NNSCRATCH_DATA and the cache, there directly or in a subfolder `cifar10`; the archive is downloaded to the
+    first of these if absent (unless `download=False`). Raises DataError for missing or damaged files.
     """
 
     folder: ClassVar[str] = "cifar10"
@@ -54,6 +54,6 @@ class CIFAR10(ImageSet):
         if all(found):
             return [path for path in found if path]
         archive = find_file(self.folder, [self.archive], root=root, url=self.url, known_hash=f"md5:{self.md5}", download=download)
-        target = (Path(root) if root else cache_folder()) / self.folder / self.inner
+        target = download_folder(root) / self.folder / self.inner
         extract_tar(archive, target, {f"{self.inner}/{name}": self.file_bytes for name in self.files})
         return [target / name for name in wanted]

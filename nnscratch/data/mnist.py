@@ -16,9 +16,9 @@ from .sources import find_file
 class MNIST(ImageSet):
     """Handwritten digits (LeCun, Cortes and Burges, 1998): 60,000 + 10,000 grey images (N, 1, 28, 28), labels 0..9.
 
-    The four IDX files, gzipped or plain, are looked for in `root`, the folder NNSCRATCH_DATA and the cache, there
-    directly or in a subfolder `mnist`, and downloaded if absent (unless `download=False`). Raises DataError for
-    missing or damaged files.
+    The four IDX files, gzipped or plain, are looked for in `root`, the folders of NNSCRATCH_DATA and the cache, there
+    directly or in a subfolder `mnist`, and downloaded to the first of these if absent (unless `download=False`). Raises
+    DataError for missing or damaged files.
     """
 
     folder: ClassVar[str] = "mnist"

@@ -7,7 +7,7 @@ import pytest
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real data files, where there is one."""
-    folder = os.environ.get("NNSCRATCH_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data"
+    folder = os.environ.get("NNSCRATCH_DATA", "").split(os.pathsep)[0] or Path(__file__).parents[2] / ".." / "shared" / "data"
     if not Path(folder).is_dir():
         pytest.skip("no real data files (set NNSCRATCH_DATA)")
     return Path(folder)

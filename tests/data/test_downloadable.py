@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -46,6 +47,20 @@ def test_root_comes_first(isolated, monkeypatch):
     assert MNIST(size=32).data.shape == (3, 1, 32, 32) and MNIST(size=32).data.dtype == np.uint8
 
 
+def test_several_folders_are_searched_in_order(isolated, monkeypatch):
+    folders = [isolated / name for name in ("absent", "first one", "second")]
+    monkeypatch.setenv("NNSCRATCH_DATA", os.pathsep.join(map(str, [*folders, ""])))
+    write_mnist(folders[2] / "mnist", n=3)
+    assert len(MNIST()) == 3
+    write_mnist(folders[1], n=4)
+    assert len(MNIST()) == 4 and len(MNIST(folders[2])) == 3
+    write_mnist(folders[2] / "mnist", n=5, part="t10k")
+    assert len(MNIST(train=False)) == 5, "not all in one folder"
+    with pytest.raises(DataError, match="cifar10") as caught:
+        CIFAR10()
+    assert all(str(folder / "cifar10") in str(caught.value) for folder in folders)
+
+
 @pytest.mark.parametrize("kind", [MNIST, FashionMNIST, KMNIST])
 def test_without_files_or_network_the_error_says_what_to_do(isolated, kind):
     with pytest.raises(DataError) as caught:
@@ -71,6 +86,9 @@ def test_download_passes_published_checksums(isolated, monkeypatch):
     assert len(MNIST()) == 5
     assert asked == [(MNIST.url + "train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873")]  # labels came along
     assert (isolated / "cache" / "nnscratch" / "mnist").is_dir()
+    monkeypatch.setenv("NNSCRATCH_DATA", os.pathsep.join([str(isolated / "mine"), str(isolated / "yours")]))
+    assert len(FashionMNIST()) == 5
+    assert (isolated / "mine" / "fashion-mnist").is_dir() and not (isolated / "yours").exists()
 
 
 def test_hashes_are_distinct_md5():
