@@ -101,6 +101,24 @@ def test_learning_by_heart_is_noticed():
     assert advice.overfitting([{"epoch": 1}]) is None
 
 
+def test_learning_by_heart_is_noticed_beside_a_reader_of_labels():
+    """Its losses have other names, and that of the model the reader's in it: what counts is made of the terms."""
+    task = TASKS["window-vae"]()
+    rows = history(
+        train_vae_loss=[-float(k) for k in range(8)],
+        train_reader_loss=[1.8] * 8,
+        train_reconstruction=[200.0 - k for k in range(8)],
+        train_kl=[10.0 + 0.2 * k for k in range(8)],  # at beta 2: 0.4 dearer in each epoch
+        test_loss=[220, 218, 216, 220, 225, 230, 235, 240.0],
+        test_active=[8] * 8,
+        test_kl=[10.0] * 8,
+    )
+    (text,) = task.advice(rows, 8)
+    assert text.startswith("overfitting: the loss on images held out was lowest in epoch 3")
+    assert task.advice([row | {"train_kl": 10 + row["epoch"]} for row in rows], 8) == [], "the code has become dearer instead"
+    assert task.advice([row | {"test_loss": 220 - row["epoch"]} for row in rows], 8) == []
+
+
 def test_a_classifier_that_guesses_is_noticed():
     for classes, guess, better in ((10, 0.12, 0.3), (2, 0.52, 0.7)):
         assert f"{1 / classes:.0%} of each" in advice.guessing(history(test_recall=[0.5, 0.5, guess]), classes)
@@ -124,7 +142,8 @@ BAD |= {"test_active": 0, "test_kl": 0.0, "test_diversity": 0.1, "step": 900}
 def test_every_system_warns_and_names_options_that_it_has(name, capsys):
     task = TASKS[name](**({"purpose": "denoise"} if name == "autoencoder" else {}))
     task.classes = 10
-    rows = [{**BAD, "epoch": k + 1, "train_loss": 1 - 0.1 * k, "test_loss": 1.0 + (k > 2)} for k in range(8)]
+    falling = [dict.fromkeys(("train_loss", "train_reconstruction"), 1 - 0.1 * k) for k in range(8)]
+    rows = [{**BAD, **falling[k], "train_kl": 0.0, "epoch": k + 1, "test_loss": 1.0 + (k > 2)} for k in range(8)]
     overfitted = task.advice(rows, 8)
     diverged = task.advice([{**row, "train_loss": row["epoch"]} for row in rows], 8)
     with pytest.raises(SystemExit):

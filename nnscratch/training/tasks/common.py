@@ -142,7 +142,12 @@ class Task(ABC):
         """
         dropout, augment = ["--dropout"] * ("dropout" in self.options), ["--augment"] * (len(self.axes) == 3)
         remedies = ("--patience", *dropout, "--weight-decay", *augment)
-        return [text for text in (advice.rising(history), advice.overfitting(history, remedies=remedies)) if text]
+        overfitting = advice.overfitting(self.comparable(history), remedies=remedies)
+        return [text for text in (advice.rising(history), overfitting) if text]
+
+    def comparable(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        """The history with a 'train_loss' that is made as the 'test_loss' is, where that of training is not."""
+        return history
 
     def likelihood_bound(self, model: Any, dataset: Dataset, k: int) -> tuple[float, float]:  # noqa: ARG002
         """(Negative log-likelihood in nats an image, its standard error), bounded with k samples of a latent code.

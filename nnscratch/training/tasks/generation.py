@@ -137,7 +137,7 @@ class Generation(Task):
         terms, means, _ = self._posterior(model, dataset)
         reconstruction, kl = terms.mean(0).tolist()
         active = float((means.var(0) > ACTIVE).sum())
-        return {"loss": reconstruction + kl, "reconstruction": reconstruction, "kl": kl, "active": active}
+        return {"loss": reconstruction + self.kl_price * kl, "reconstruction": reconstruction, "kl": kl, "active": active}
 
     def _posterior(self, model: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(reconstruction and KL (N, 2), means of q (N, latent), KL of each latent (latent,)) of a dataset."""
@@ -160,6 +160,18 @@ class Generation(Task):
             values.append(importance_bound(model, x, k, labels=self._labels(y), generator=generator))
         nats = -np.concatenate(values)
         return float(nats.mean()), float(nats.std() / np.sqrt(len(nats)))
+
+    @property
+    def kl_price(self) -> float:
+        """What a nat of the KL term weighs in the loss that `evaluate` gives."""
+        return 1.0
+
+    def comparable(self, history: Sequence[dict[str, float]]) -> Sequence[dict[str, float]]:
+        """Beside a reader of labels the loss of training, 'train_vae_loss', has the reader's in it: here without that."""
+        if not self.chosen["fader"]:
+            return history
+        rows = [row for row in history if "train_reconstruction" in row and "train_kl" in row]
+        return [row | {"train_loss": row["train_reconstruction"] + self.kl_price * row["train_kl"]} for row in rows]
 
     def advice(self, history: Sequence[dict[str, float]], epochs: int) -> list[str]:
         found = super().advice(history, epochs)
