@@ -151,11 +151,11 @@ def _check_data(args: argparse.Namespace) -> None:
 
 def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None, Any]:
     """The configuration and latest checkpoint of the run in --out. Options other than those that may change must agree."""
-    from .training.recipe import saved_config
+    from .training.recipe import newest, saved_config
 
     if not run.exists():
         raise UsageError(f"there is no run to resume in {args.out} (no config.json); leave out --resume to start one")
-    config, checkpoint = saved_config(run), run.latest()
+    config, checkpoint = saved_config(run), newest(run)
     if checkpoint is None:
         raise UsageError(f"the run in {args.out} has no checkpoint yet, so there is nothing to resume; start again with --force")
     asked = {
@@ -231,6 +231,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     run = Run(args.run)
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
+    config["data"] = cli_trained.data_of(args, config)
     train, test = load_data(**config["data"])
     check_classes(config, train)
     task = task_of(config)

@@ -87,6 +87,8 @@ def parser(run: Mapping[str, Callable]) -> argparse.ArgumentParser:
     evaluate.add_argument("--best", action="store_true", help="the checkpoint with the lowest loss instead of the latest")
     bound = "also the log-likelihood bound of a VAE from K samples an image (500 or more tell it to a few tenths of a nat)"
     evaluate.add_argument("--iwae", type=_count, metavar="K", help=bound)
+    moved = "where the pictures are now, of a run that was trained on a folder of them (its test part is taken, as in training)"
+    evaluate.add_argument("--data", metavar="FOLDER", help=moved)
     judge = "run of a cnn, whose features and classes judge a generator's samples (default: a LeNet)"
     evaluate.add_argument("--judge", type=Path, metavar="RUN", help=judge)
     evaluate.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
@@ -161,7 +163,7 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     train.add_argument("--private-clip", type=_positive, metavar="X", help=clip)
     train.add_argument("--save-every", type=_count, metavar="N", help="also save a checkpoint every N steps")
     train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    train.add_argument("--quiet", action="store_true", help="print nothing but errors and the pictures' names")
+    train.add_argument("--quiet", action="store_true", help="print nothing but warnings, errors and the pictures' names")
     again = train.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
     again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")

@@ -91,6 +91,26 @@ def trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     return restore(run, args.best, args.device)[0], saved_config(run)
 
 
+def data_of(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `load_data` for the run: those it was trained with, or --data in the place of its folder of pictures."""
+    data, new = config["data"], args.data
+    name = str(data["name"])
+    was = Path(name.removeprefix("folder:")) if name.startswith("folder:") else None
+    if was is None:
+        if new is not None:
+            raise UsageError(f"--data is for runs on a folder of pictures; {args.run} is one on {name}")
+        return data
+    gone = f"{args.run} was trained on the pictures in {was}, and there is no folder {was.absolute()}"
+    if new is None:
+        if not was.is_dir():
+            raise UsageError(f"{gone}; if they have been moved, say where to: --data FOLDER")
+        return data
+    now = Path(new.removeprefix("folder:"))
+    if not now.is_dir():
+        raise UsageError(f"--data {new}: no such folder" + ("" if was.is_dir() else f"; {gone} either"))
+    return {**data, "name": f"folder:{now}"}
+
+
 def class_names(config: dict[str, Any], classes: int) -> list[str]:
     """The names of the classes of a run, which its configuration holds; of an older run those of its data, or their numbers."""
     from .training.recipe import load_data

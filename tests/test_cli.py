@@ -102,6 +102,50 @@ def test_a_damaged_checkpoint_is_named_with_the_one_before(tmp_path, capsys):
     assert message.endswith(f"(without the folder {latest.parent} the run continues from step 7)")
 
 
+@pytest.mark.filterwarnings("default")
+def test_what_is_used_in_the_place_of_a_damaged_checkpoint_is_said(tmp_path, capsys):
+    folder = tmp_path / "run"
+    train(folder, "--quiet")
+    before, latest = Run(folder).checkpoints()
+    (latest.folder / "model.safetensors").write_bytes(b"")
+    for command in (["evaluate", str(folder)], ["train", "cnn", "--out", str(folder), "--resume", "--quiet"]):
+        capsys.readouterr()
+        assert main(command) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"nnscratch: warning: {latest.folder}: the sizes of its files are ")
+        assert line.endswith(f"; the last whole one, {before.folder}, is used instead")
+    assert main(["evaluate", str(folder)]) == 0 and not capsys.readouterr().err, "the second epoch was done again"
+    for checkpoint in Run(folder).checkpoints():
+        (checkpoint.folder / "state.json").write_text("")
+    for command in (["evaluate", str(folder)], ["train", "cnn", "--out", str(folder), "--resume"]):
+        assert main(command) == 1
+        assert f"this run has no whole checkpoint: {latest.folder}: incomplete or damaged" in error_of(capsys)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_best_checkpoint_that_is_gone_is_missed(tmp_path, capsys):
+    run = Run(tmp_path / "run")
+    train(run.folder, "--quiet")
+    first, second = run.checkpoints()
+    state = second.folder / "state.json"
+    state.write_text(state.read_text().replace('"best_step": 14', '"best_step": 7'))
+    capsys.readouterr()
+    assert main(["evaluate", str(run.folder), "--best"]) == 0
+    captured = capsys.readouterr()
+    assert "at step 7" in captured.out and not captured.err
+    shutil.rmtree(first.folder)
+    assert main(["evaluate", str(run.folder), "--best"]) == 0
+    captured = capsys.readouterr()
+    assert "at step 14" in captured.out
+    assert f"the best checkpoint, that of step 7, is damaged or gone; {second.folder} is used instead" in captured.err
+
+
+def test_quiet_runs_still_warn(tmp_path, capsys):
+    assert train(tmp_path / "run", "--quiet", "--lr", "1e-9", "--epochs", "3") == 0
+    captured = capsys.readouterr()
+    assert captured.err.startswith("nnscratch: warning: guessing: after 3 epochs ") and "warning" not in captured.out
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -216,7 +260,7 @@ def test_refuses_to_overwrite_or_to_resume_nothing(tmp_path, capsys):
     assert train(tmp_path / "run", "--force", "--quiet") == 0
     capsys.readouterr()
     for checkpoint in Run(tmp_path / "run").checkpoints():
-        (checkpoint.folder / "state.json").unlink()
+        shutil.rmtree(checkpoint.folder)
     assert train(tmp_path / "run", "--resume") == 2
     assert "has no checkpoint yet" in error_of(capsys)
     (tmp_path / "mine").mkdir()
@@ -268,7 +312,16 @@ def test_the_classes_of_a_folder_stay_with_the_run(tmp_path, capsys):
         capsys.readouterr()
         assert main(command) == 1
         assert "has the classes ants, dogs, wei\u00dfe Katzen; the run was trained on dogs, wei\u00dfe Katzen" in error_of(capsys)
+    shutil.rmtree(photos / "ants")
     photos.rename(moved)
+    assert main(["evaluate", str(run)]) == 2
+    message = error_of(capsys)
+    assert f"{run} was trained on the pictures in {photos}" in message and "--data FOLDER" in message
+    assert main(["evaluate", str(run), "--data", str(tmp_path / "not here")]) == 2
+    assert f"--data {tmp_path / 'not here'}: no such folder; {run} was trained on the pictures in {photos}" in error_of(capsys)
+    for name in (str(moved), f"folder:{moved}"):
+        assert main(["evaluate", str(run), "--data", name]) == 0
+        assert f"on 2 test images of folder:{moved}\n" in capsys.readouterr().out
     explain = ["explain", str(run), str(moved / "dogs" / "1.png"), "--out", str(tmp_path / "out")]
     assert main([*explain, "--target", "wei\u00dfe Katzen"]) == 0
     assert "explained: wei\u00dfe Katzen" in capsys.readouterr().out

@@ -108,15 +108,25 @@ class Run:
 
     def checkpoints(self) -> list[Checkpoint]:
         """The complete checkpoints, oldest first. Unfinished or damaged ones are passed over."""
-        found = []
-        folder = self.folder / "checkpoints"
+        return [c for c in self._entries() if isinstance(c, Checkpoint)]
+
+    def damaged(self) -> list[CheckpointError]:
+        """What is wrong with the checkpoints that are newer than the newest complete one, oldest first."""
+        entries = self._entries()
+        whole = max((k + 1 for k, c in enumerate(entries) if isinstance(c, Checkpoint)), default=0)
+        return [c for c in entries[whole:] if isinstance(c, CheckpointError)]
+
+    def _entries(self) -> list[Checkpoint | CheckpointError]:
+        """The checkpoints in the order of their steps; in the place of an unfinished or damaged one what is wrong with it."""
+        folder, found = self.folder / "checkpoints", []
         for entry in folder.iterdir() if folder.is_dir() else ():
-            if _NAME.fullmatch(entry.name):
+            if match := _NAME.fullmatch(entry.name):
                 try:
-                    found.append(Checkpoint(entry))
-                except CheckpointError:
-                    continue
-        return sorted(found, key=lambda c: (c.step, c.revision))
+                    read: Checkpoint | CheckpointError = Checkpoint(entry)
+                except CheckpointError as fault:
+                    read = fault
+                found.append((int(match[1]), int(match[2] or 0), read))
+        return [read for *_, read in sorted(found, key=lambda entry: entry[:2])]
 
     def latest(self) -> Checkpoint | None:
         """The newest complete checkpoint, or None."""

@@ -23,7 +23,7 @@ class _Bar:
 
 
 class Progress:
-    """`quiet` shows nothing. The bar (tqdm, on standard error) appears only where that is a terminal."""
+    """`quiet` shows nothing but warnings. The bar (tqdm, on standard error) appears only where that is a terminal."""
 
     def __init__(self, quiet: bool = False):
         self.quiet = quiet
@@ -43,6 +43,10 @@ class Progress:
         """Print one line now."""
         if not self.quiet:
             print(text, flush=True)
+
+    def warning(self, text: str) -> None:
+        """Print a warning now, on standard error."""
+        print(f"nnscratch: warning: {text}", file=sys.stderr, flush=True)
 
 
 def describe(row: dict[str, float], epochs: int, seconds: float) -> str:

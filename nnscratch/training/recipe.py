@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def _names(data: Dataset) -> list[str]:
 def check_classes(config: dict[str, Any], data: Dataset) -> None:
     """Raise ValueError where the classes of the data are no longer those that the run was trained on: its labels would lie."""
     was, now = config.get("classes", _names(data)), _names(data)  # a run may be older than their being noted
-    if was != now:
+    if was != now and not len(was) == len(now) == 1:  # pictures without classes are one of their folder's name, whatever that is
         raise ValueError(f"{config['data']['name']} has the classes {', '.join(now)}; the run was trained on {', '.join(was)}")
 
 
@@ -197,7 +198,7 @@ class Session:
         for text in self.task.advice(trainer.history, trainer.epochs):
             if (trouble := text.partition(":")[0]) not in self._said:
                 self._said.add(trouble)
-                trainer.progress.line(f"  warning: {text}")
+                trainer.progress.warning(text)
 
     def pictures(self) -> dict[Path, str]:
         """Draw the pictures of the run as it stands; {path: what it shows}."""
@@ -249,18 +250,37 @@ def task_of(config: dict[str, Any]) -> Task:
     return TASKS[config["task"]](**config["options"])
 
 
+def newest(run: Run) -> Checkpoint | None:
+    """The newest complete checkpoint of a run, with a warning where a newer one is damaged; None where there is none at all.
+
+    Raises CheckpointError when all that there are are damaged.
+    """
+    latest, faults = run.latest(), run.damaged()
+    if faults and latest is None:
+        raise CheckpointError(f"{run.folder}: this run has no whole checkpoint: {faults[-1]}")
+    if faults and latest is not None:
+        warnings.warn(f"{faults[-1]}; the last whole one, {latest.folder}, is used instead", stacklevel=2)
+    return latest
+
+
 def restore(run: Run, best: bool = False, device: str = "cpu") -> tuple[Any, Checkpoint]:
     """The model of a run, in evaluation mode, with the weights of its latest (or best) checkpoint; averaged ones if it has them.
 
-    Raises CheckpointError when the directory holds no run or no checkpoint.
+    Warns where another one is taken, as that is damaged or gone. Raises CheckpointError when the directory holds no run or no
+    checkpoint.
     """
     config = saved_config(run)
-    checkpoints = run.checkpoints()
-    if not checkpoints:
+    chosen = newest(run)
+    if chosen is None:
         raise CheckpointError(f"{run.folder}: this run has no checkpoint")
-    chosen = checkpoints[-1]
-    if best:
-        chosen = next((c for c in reversed(checkpoints) if c.step == chosen.state.get("best_step")), chosen)
+    if best and (step := chosen.state.get("best_step")) is not None:
+        latest, chosen = chosen, next((c for c in reversed(run.checkpoints()) if c.step == step), None)
+        if chosen is None:
+            chosen = latest
+            warnings.warn(
+                f"{run.folder}: the best checkpoint, that of step {step}, is damaged or gone; {chosen.folder} is used instead",
+                stacklevel=2,
+            )
     model = models.build(config["task"], config["model"])
     try:
         model.load_state_dict(chosen.load("model"))
