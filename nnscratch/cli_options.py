@@ -38,6 +38,7 @@ _NUMBERS = """\
 loss: cross-entropy in nats an image (cnn, lstm), or in nats a pixel (conv-lstm); squared error of values in 0..1 (autoencoder);
 an upper bound of -log p(x) in nats an image (vae), or that itself (row-lstm). map-vae: the bound with beta in it.
 plain_psnr, still_psnr: what needs no model, for comparison. active: numbers of the code in use.
+continued_psnr: of the second halves of films, foreseen from the first alone; continued_still_psnr: of a film that stops there.
 *_fid, *_kid: distance of samples from test images over the features of a judge, 0 for none; lenet is that of the package (MNIST),
 judge a network trained on the run's own data, pixel none. recognised: samples that the judge is sure of by 0.9 or more.
 """

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import nn
-from ..ops import cat, full, sigmoid, stack, tanh, zeros
+from ..nn import functional as F
+from ..ops import arange, cat, full, sigmoid, stack, tanh, zeros
 from ..tensor import Tensor
 
 State = tuple[Tensor, Tensor]
@@ -40,30 +41,61 @@ class ConvLSTMCell(nn.Module):
         return sigmoid(o + self.peep[2] * c_new) * tanh(c_new), c_new
 
 
+_NEIGHBOURS = 2  # patches on either side over which motions are averaged
+
+
+def moved(x: Tensor, motion: Tensor, reach: int) -> Tensor:
+    """Pictures x (N, C, H, W) whose content has moved by `motion` (N, 2, H, W) pixels down and right, at most `reach`.
+
+        y(p) = sum_d k(d + motion(p)) x(p + d);   k(s) = 1.5 |s|³ - 2.5 |s|² + 1 up to 1, -0.5 |s|³ + 2.5 |s|² - 4 |s| + 2 up to 2
+
+    along columns first and then along rows: Keys' cubic interpolation (1981, equation 15). Zeros lie around x.
+    """
+    n, c, h, w = x.shape
+    far = reach + 1  # the kernel looks at two pixels on either side
+    steps = arange(-far, far + 1, dtype=x.dtype, device=x.device).reshape(1, -1, 1, 1)
+    for axis, (window, padding) in enumerate((((2 * far + 1, 1), (far, 0)), ((1, 2 * far + 1), (0, far)))):
+        distance = (steps + motion[:, axis : axis + 1]).abs()
+        a, b = distance.clamp(0, 1), distance.clamp(1, 2)  # each half of k is 0 where the other holds
+        weights = ((1.5 * a - 2.5) * a * a + 1) + (((2.5 - 0.5 * b) * b - 4) * b + 2)
+        around = F.unfold(x.reshape(n * c, 1, h, w), window, padding=padding).reshape(n, c, -1, h, w)
+        x = (around * weights.unsqueeze(1)).sum(2)
+    return x
+
+
 class ConvLSTM(nn.Module):
     """Layers of convolutional LSTMs over a film; from their states together, the next picture.
 
-        h¹_t = cell¹(x_t),  h²_t = cell²(h¹_t), ...;   logits of x_{t+1} = W * [h¹_t, h²_t, ...] + b + s (x_t - ½)
+        h¹_t = cell¹(x_t),  h²_t = cell²(h¹_t), ...;   logits of x_{t+1} = W * [h¹_t, h²_t, ...] + b + s (m_t - ½)
 
     Films (N, T, C, H, W) with values in 0..1, of any length and of any size that `patch` divides: blocks of `patch` x `patch`
-    pixels become channels before, and pixels again after, as in the paper's experiments; beyond it,
-    the last picture is added with the learned weight s, so that the states need to tell only what changes.
+    pixels become channels before, and pixels again after, as in the paper's experiments; beyond it, the last picture is added
+    with the learned weight s, so that the states need to tell only what changes. m_t is that picture as it is (`reach` 0), or
+
+        m_t = moved(x_t, u_t), u_t = mean(e v) / mean(e); v = reach tanh(V * [h¹_t, ...] + c),  e = sigmoid(E * [h¹_t, ...] + d)
+
+    with its content moved by up to `reach` pixels, as the states tell: a motion v and how sure of it they are, e, for each patch,
+    averaged over 5x5 patches, and in between interpolated. So things are carried on whole, and the states need not tell what they
+    look like: without this, what the model makes of its own pictures dissolves (the idea is that of Finn et al. 2016, which has
+    one kernel for each pixel).
     """
 
-    def __init__(self, channels: int = 3, hidden: Sequence[int] = (32, 32), kernel_size: int = 3, patch: int = 2):
+    def __init__(self, channels: int = 3, hidden: Sequence[int] = (32, 32), kernel_size: int = 3, patch: int = 2, reach: int = 0):
         super().__init__()
         self.config: dict[str, Any] = {
             "channels": channels,
             "hidden": list(hidden),
             "kernel_size": kernel_size,
             "patch": patch,
+            "reach": reach,
         }
-        self.channels = channels
+        self.channels, self.reach = channels, reach
         inner = channels * patch * patch
         self.fold, self.unfold = nn.PixelUnshuffle(patch), nn.PixelShuffle(patch)
         self.cells = nn.ModuleList(ConvLSTMCell(a, b, kernel_size) for a, b in zip((inner, *hidden), hidden))
         self.leave = nn.Conv2d(sum(hidden), inner, 1)
         self.scale = nn.Parameter(full((), 6.0))
+        self.motion = nn.Conv2d(sum(hidden), 3, 1) if reach else None  # down, right, and how sure
 
     def step(self, x: Tensor, states: Sequence[State] | None = None) -> tuple[Tensor, list[State]]:
         """(logits of the next picture (N, C, H, W), states) after the picture x."""
@@ -71,13 +103,25 @@ class ConvLSTM(nn.Module):
         for i, cell in enumerate(self.cells):
             after.append(cell(h, None if states is None else states[i]))
             h = after[-1][0]
-        return self.unfold(self.leave(cat([h for h, _ in after], 1))) + (x - 0.5) * self.scale, after
+        told = cat([h for h, _ in after], 1)
+        return self.unfold(self.leave(told)) + (self._carried(x, told) - 0.5) * self.scale, after
+
+    def _carried(self, x: Tensor, told: Tensor) -> Tensor:
+        """The picture x with its content moved as the states `told` tell."""
+        if self.motion is None:
+            return x
+        motion = self.motion(told)
+        sure = sigmoid(motion[:, 2:]) + 1e-3
+        sums = F.avg_pool2d(cat([tanh(motion[:, :2]) * sure, sure], 1), 2 * _NEIGHBOURS + 1, 1, _NEIGHBOURS)
+        motion = sums[:, :2] / sums[:, 2:] * self.reach
+        return moved(x, F.interpolate(motion, x.shape[2:], mode="bilinear"), self.reach)
 
     def forward(self, film: Tensor, truncate: int | None = None, seen: int | None = None) -> Tensor:
         """Logits (N, T, C, H, W): at t those of the picture t + 1.
 
-        With `truncate` gradients go back at most so many steps: the states are detached after every `truncate` pictures. Of the
-        film only the first `seen` pictures are looked at; after them the model gets its own, as in `predict`.
+        With `truncate` gradients go back at most so many steps: the states, and pictures of the model's own, are detached after
+        every `truncate` pictures. Of the film only the first `seen` pictures are looked at; after them the model gets its own,
+        as in `predict`.
         """
         if film.ndim != 5 or film.shape[2] != self.channels:
             raise ValueError(f"ConvLSTM: expected films (N, T, {self.channels}, H, W), got {tuple(film.shape)}")
@@ -86,9 +130,10 @@ class ConvLSTM(nn.Module):
         states: list[State] | None = None
         logits: list[Tensor] = []
         for t in range(film.shape[1]):
+            x = film[:, t] if seen is None or t < seen else sigmoid(logits[-1])
             if truncate and states and t % truncate == 0:
                 states = [(h.detach(), c.detach()) for h, c in states]
-            x = film[:, t] if seen is None or t < seen else sigmoid(logits[-1])
+                x = x if seen is None or t < seen else x.detach()
             y, states = self.step(x, states)
             logits.append(y)
         return stack(logits, 1)

@@ -6,7 +6,7 @@ import pytest
 import nnscratch as nns
 from nnscratch import models
 from nnscratch.models import ConvLSTM
-from nnscratch.models.conv_lstm import ConvLSTMCell
+from nnscratch.models.conv_lstm import ConvLSTMCell, moved
 
 
 def sigmoid(x):
@@ -95,8 +95,79 @@ def test_a_film_seen_in_part_is_continued(film):
         model(film, seen=0)
 
 
+def keys(s):
+    """Keys' cubic kernel, with a = -1/2."""
+    s = abs(s)
+    return 1.5 * s**3 - 2.5 * s**2 + 1 if s < 1 else -0.5 * s**3 + 2.5 * s**2 - 4 * s + 2 if s < 2 else 0.0
+
+
+def test_pictures_are_moved_pixel_by_pixel():
+    rng = np.random.default_rng(3)
+    x, motion = rng.random((2, 3, 6, 5)), rng.uniform(-2, 2, (2, 2, 6, 5))
+    expected = x
+    for axis in (0, 1):
+        before, expected = expected, np.zeros_like(x)
+        for n, c, i, j in np.ndindex(*x.shape):
+            place, end = (i, j)[axis] - motion[n, axis, i, j], x.shape[2 + axis]
+            line = before[n, c, :, j] if axis == 0 else before[n, c, i]
+            expected[n, c, i, j] = sum(keys(q - place) * line[q] for q in range(end))
+    np.testing.assert_allclose(moved(nns.tensor(x), nns.tensor(motion), 2).numpy(), expected, atol=1e-12)
+    whole = moved(nns.tensor(x), nns.tensor(np.broadcast_to([[[2.0]], [[-1.0]]], (2, 2, 6, 5)).copy()), 2).numpy()
+    np.testing.assert_allclose(whole[:, :, 2:, :4], x[:, :, :4, 1:], atol=1e-12)
+    assert not whole[:, :, :2].any() and not whole[..., 4].any(), "nothing comes in from outside"
+
+
+def test_states_move_pictures_by_the_mean_of_sure_motions(film):
+    """What the states tell is laid down: a step to the right where they are sure, nonsense where they are not."""
+    nns.manual_seed(0)
+    model = ConvLSTM(1, (4,), patch=2, reach=2).double()
+    for part in (model.leave.weight, model.leave.bias, model.motion.weight):
+        part.data[...] = 0
+    down, right, sure = 0.0, np.arctanh(0.5), 20.0  # half of the reach
+    model.motion.bias.data[:] = [down, right, sure]
+    logits = model(film[:, :1]).detach().numpy()[:, 0]
+    x = film.numpy()[:, 0]
+    np.testing.assert_allclose(logits[..., 1:], (x[..., :-1] - 0.5) * 6, atol=1e-8)
+    np.testing.assert_allclose(logits[..., 0], -3, atol=1e-8)
+    model.motion.weight.data[2, 0] = -1e6  # sure or not by the sign of a state
+    model.motion.weight.data[0, 0] = 1e6
+    model.motion.bias.data[2] = 0
+    with nns.no_grad():
+        h = np.zeros((2, 4, 4, 6))
+        h[:, 0, 1, 2:4] = 1.0  # two patches that are not sure would send all down
+        carried = model._carried(film[:, 0], nns.tensor(h)).numpy()
+    np.testing.assert_allclose(carried[..., 1:], x[..., :-1], atol=0.02)
+
+
+def test_gradients_go_through_pictures_of_its_own_unless_cut(film):
+    nns.manual_seed(0)
+    model = ConvLSTM(1, (4,), patch=2, reach=2).double()
+    for truncate, reaches in ((None, 2), (5, 0), (4, 0), (6, 2)):  # of the last logits into the film's first two pictures
+        x = film.detach().requires_grad_()
+        (g,) = nns.grad(model(x, truncate, seen=2)[:, -1].sum(), [x])
+        touched = np.abs(g.numpy()).sum((0, 2, 3, 4)) > 0
+        assert touched.tolist() == [True] * reaches + [False] * (6 - reaches)
+
+
+def test_gradients_of_a_continued_film_agree_with_differences(film):
+    nns.manual_seed(1)
+    model = ConvLSTM(1, (3,), patch=2, reach=1).double()
+    weight = model.motion.weight
+    loss = lambda: (model(film[:1, :4], seen=2) * film[:1, 1:5]).sum()
+    (g,) = nns.grad(loss(), [weight])
+    for index in ((0, 1, 0, 0), (2, 2, 0, 0)):
+        ends = []
+        for step in (1e-5, -1e-5):
+            weight.data[index] += step
+            ends.append(loss().item())
+            weight.data[index] -= step
+        assert g.numpy()[index] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-5)
+
+
 def test_rebuilding_and_wrong_films(film):
     model = model_for(film)
+    old = {key: value for key, value in model.config.items() if key != "reach"}
+    assert models.build("conv-lstm", old).config == model.config, "that of a run from before pictures were moved"
     again = models.build("conv-lstm", model.config).double()
     again.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(again(film).detach().numpy(), model(film).detach().numpy())
