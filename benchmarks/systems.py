@@ -32,7 +32,10 @@ SHOWN = {  # of each system the numbers that are compared with others'; of the r
     **dict.fromkeys(GANS, GENERATORS),
 }
 NATS = ("vae", "row-lstm")  # whose loss is one
-PICTURES = ("samples.png", "reconstructions.png", "completions.png", "restored.png", "films.gif", "predictions.png")
+PICTURES = (
+    "samples.png", "reconstructions.png", "edits.png", "completions.png", "restored.png", "films.gif", "continued.png",
+    "predictions.png",
+)  # fmt: skip
 HEAD = """# Results
 
 Made by `python benchmarks/systems.py {folder}` from the runs in that folder; the numbers are those of `nnscratch evaluate` on the
@@ -52,6 +55,8 @@ def command_of(config: dict[str, Any], name: str) -> str:
     for key in ("size", "limit"):
         if data[key] not in (None, task.sizes.get(data["name"]) if key == "size" else None):
             words += [f"--{key}", str(data[key])]
+    words += ["--label", data["label"]] if data.get("label") else []
+    words += ["--skip-bad"] if data.get("skip_bad") else []
     train = load_data(**data)[0]
     defaults = task.small_set if len(train) <= SMALL_SET else task.large_set
     for key, value in {**training, **config["options"]}.items():
