@@ -141,7 +141,7 @@ def _check_data(args: argparse.Namespace) -> None:
     if name == "folder:":
         raise UsageError("--data folder: needs the path of a folder of pictures, such as folder:photos")
     if name not in NAMES and not name.startswith("folder:"):
-        folder = f"; for the pictures in that folder write folder:{name}" if Path(name).is_dir() else ""
+        folder = f"; for the pictures in that folder write {shlex.quote(f'folder:{name}')}" if Path(name).is_dir() else ""
         raise UsageError(f"unknown data set {name!r}: expected {expected}{folder}")
     if args.skip_bad and not name.startswith("folder:"):
         raise UsageError(f"--skip-bad is for folders of pictures, not for {name}")
@@ -158,6 +158,10 @@ def _continued(args: argparse.Namespace, run: Any) -> tuple[dict[str, Any], None
     config, checkpoint = saved_config(run), newest(run)
     if checkpoint is None:
         raise UsageError(f"the run in {args.out} has no checkpoint yet, so there is nothing to resume; start again with --force")
+    was_on = str(config["data"]["name"])
+    if was_on.startswith("folder:") and not Path(was_on.removeprefix("folder:")).is_dir():  # it may have been moved
+        config["data"] = cli_trained.data_of(args.out, config, args.data)
+        args.data = config["data"]["name"]
     asked = {
         "model": args.model,
         "--data": args.data,
@@ -231,7 +235,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     run = Run(args.run)
     model, checkpoint = restore(run, args.best, args.device)
     config = saved_config(run)
-    config["data"] = cli_trained.data_of(args, config)
+    config["data"] = cli_trained.data_of(args.run, config, args.data)
     train, test = load_data(**config["data"])
     check_classes(config, train)
     task = task_of(config)
@@ -241,10 +245,11 @@ def _evaluate(args: argparse.Namespace) -> int:
     bound = task.likelihood_bound(model, test, args.iwae) if args.iwae else None
     numbers = task.report(model, test)
     print(f"{config['task']} of {args.run} at step {checkpoint.step}, on {len(test)} test images of {config['data']['name']}")
+    width = max(15, *map(len, numbers))
     for name, value in numbers.items():
-        print(f"  {name:<15} {value:.6g}")
+        print(f"  {name:<{width}} {value:.6g}")
     if bound is not None:
-        print(f"  {'iwae_nll':<15} {bound[0]:.6g} +- {bound[1]:.2g} ({args.iwae} samples)")
+        print(f"  {'iwae_nll':<{width}} {bound[0]:.6g} +- {bound[1]:.2g} ({args.iwae} samples)")
     return 0
 
 

@@ -166,7 +166,11 @@ def _training_options(train: argparse.ArgumentParser, task: type[Task]) -> None:
     train.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     train.add_argument("--quiet", action="store_true", help="print nothing but warnings, errors and the pictures' names")
     again = train.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue the run in DIR; only --epochs and --save-every may change")
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in DIR; only --epochs and --save-every may change, and --data where a folder has moved",
+    )
     again.add_argument("--force", action="store_true", help="start again even if DIR holds a run")
     own = train.add_argument_group(f"options of {task.name}") if task.options else None
     for name, option in task.options.items():

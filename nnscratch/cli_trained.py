@@ -91,16 +91,19 @@ def trained(args: argparse.Namespace) -> tuple[Any, dict[str, Any]]:
     return restore(run, args.best, args.device)[0], saved_config(run)
 
 
-def data_of(args: argparse.Namespace, config: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of `load_data` for the run: those it was trained with, or --data in the place of its folder of pictures."""
-    data, new = config["data"], args.data
+def data_of(run: Path, config: dict[str, Any], new: str | None) -> dict[str, Any]:
+    """The arguments of `load_data` for a run: those it was trained with, or `new` (--data) in the place of its folder.
+
+    Raises UsageError where neither is there.
+    """
+    data = config["data"]
     name = str(data["name"])
     was = Path(name.removeprefix("folder:")) if name.startswith("folder:") else None
     if was is None:
         if new is not None:
-            raise UsageError(f"--data is for runs on a folder of pictures; {args.run} is one on {name}")
+            raise UsageError(f"--data is for runs on a folder of pictures; {run} is one on {name}")
         return data
-    gone = f"{args.run} was trained on the pictures in {was}, and there is no folder {was.absolute()}"
+    gone = f"{run} was trained on the pictures in {was}, and there is no folder {was.absolute()}"
     if new is None:
         if not was.is_dir():
             raise UsageError(f"{gone}; if they have been moved, say where to: --data FOLDER")

@@ -128,7 +128,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _pictures(parser: argparse.ArgumentParser, out: str, form: bool = True) -> None:
-    parser.add_argument("images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of them")
+    parser.add_argument(
+        "images", type=Path, nargs="+", metavar="IMAGE", help="pictures, or folders of them (./-NAME where it begins with -)"
+    )
     parser.add_argument("--out", type=Path, default=Path(out), metavar="DIR", help=f"folder to write to (default: {out})")
     if form:
         help = "of the results (default: that of the picture, or png)"

@@ -322,6 +322,15 @@ def test_the_classes_of_a_folder_stay_with_the_run(tmp_path, capsys):
     for name in (str(moved), f"folder:{moved}"):
         assert main(["evaluate", str(run), "--data", name]) == 0
         assert f"on 2 test images of folder:{moved}\n" in capsys.readouterr().out
+    resume = ["train", "cnn", "--out", str(run), "--resume", "--epochs", "2", "--quiet"]
+    assert main(resume) == 2
+    assert f"{run} was trained on the pictures in {photos}" in error_of(capsys)
+    assert main([*resume, "--data", f"folder:{moved}"]) == 0
+    assert main(resume) == 0, "and the run knows the new place"
+    capsys.readouterr()
+    photos.mkdir()
+    assert main([*resume, "--data", f"folder:{photos}"]) == 2
+    assert f"with --data folder:{moved}, which cannot become" in error_of(capsys)
     explain = ["explain", str(run), str(moved / "dogs" / "1.png"), "--out", str(tmp_path / "out")]
     assert main([*explain, "--target", "wei\u00dfe Katzen"]) == 0
     assert "explained: wei\u00dfe Katzen" in capsys.readouterr().out
