@@ -154,9 +154,7 @@ def max_tile(context, source, step, places, count, best, indices, channels):
 
             def one_place(j, old):
                 value, place = at_place(j)
-                better = b.fcmp_unordered(">", value, old[0])  # or either is NaN
-                # A NaN stays until another NaN comes.
-                better = b.and_(better, b.or_(b.fcmp_ordered("ord", old[0], old[0]), b.fcmp_unordered("uno", value, value)))
+                better = code.larger(value, old[0])
                 return [b.select(better, value, old[0]), b.select(better, place, old[1])]
 
             value, place = code.loop(count, list(at_place(I64(0))), one_place)

@@ -52,6 +52,17 @@ def act(code: Code, value: Value, slope: Value) -> Value:
     return b.select(b.fcmp_ordered("<=", value, code.zero), low, value)
 
 
+def first_largest(code: Code, values: list[Value]) -> tuple[Value, Value]:
+    """The maximum, and which of the values it is, as bytes: `Code.larger`."""
+    bytes_type = ir.VectorType(ir.IntType(8), code.lanes)
+    best, index = values[0], ir.Constant(bytes_type, [0] * code.lanes)
+    for q, value in enumerate(values[1:], 1):
+        better = code.larger(value, best)
+        best = code.b.select(better, value, best)
+        index = code.b.select(better, ir.Constant(bytes_type, [q] * code.lanes), index)
+    return best, index
+
+
 def unact(code: Code, value: Value, output: Value, slope: Value, relu: Value) -> Value:
     """value act'(output); `slope`, and whether it is 0 (`relu`), in all lanes. A relu passes NaN on, and gives 0 even of inf."""
     b = code.b
@@ -100,20 +111,10 @@ def pool_rows(typing_context, source, places, bias, slope, y, argmax, width):
         source, places, bias, slope, y, argmax, width = args
         code, b = Code(context, builder, signature.args[0].dtype), builder
         rows = [code.at(source, b.load(code.at(places, q))) for q in range(4)]
-        bytes_type = ir.VectorType(ir.IntType(8), code.lanes)
 
         def vector(c, mask):
             shift = code.load(code.at(bias, c), mask)
-            best, index = None, None
-            for q, row in enumerate(rows):
-                value = b.fadd(code.load(code.at(row, c), mask), shift)
-                here = ir.Constant(bytes_type, [q] * code.lanes)
-                if best is None:
-                    best, index = value, here
-                    continue
-                better = b.fcmp_unordered(">", value, best)  # or either is NaN
-                better = b.and_(better, b.or_(b.fcmp_ordered("ord", best, best), b.fcmp_unordered("uno", value, value)))
-                best, index = b.select(better, value, best), b.select(better, here, index)
+            best, index = first_largest(code, [b.fadd(code.load(code.at(row, c), mask), shift) for row in rows])
             code.store(act(code, best, slope), code.at(y, c), mask)
             code.store_bytes(index, code.at(argmax, c), mask)
 

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .epilogue import act, unact
+from .epilogue import act, first_largest, unact
 from .simd import I64, Code, Value
 
 INT = types.intp
@@ -99,7 +99,6 @@ def run_of_windows(
         sums = _sums(code, [rows, code.at(rows, taps)], starts, zeros, N, (taps, depth), (source, weights))
         masks = [code.first(b.sub(width, I64(v * code.lanes))) for v in range(N)]
         shifts = [code.load(code.at(bias, v * code.lanes), mask) for v, mask in enumerate(masks)]
-        bytes_type = ir.VectorType(ir.IntType(8), code.lanes)
         for i in range(M):
             with b.if_then(b.icmp_signed("<", I64(i), count)):
                 place = b.mul(step, I64(i))
@@ -107,12 +106,7 @@ def run_of_windows(
                     values = [
                         b.fadd(sums[position][v], shifts[v]) for position in (2 * i, 2 * i + 1, 2 * (M + i), 2 * (M + i) + 1)
                     ]
-                    best, index = values[0], ir.Constant(bytes_type, [0] * code.lanes)
-                    for q, value in enumerate(values[1:], 1):
-                        better = b.fcmp_unordered(">", value, best)  # or either is NaN
-                        better = b.and_(better, b.or_(b.fcmp_ordered("ord", best, best), b.fcmp_unordered("uno", value, value)))
-                        best = b.select(better, value, best)
-                        index = b.select(better, ir.Constant(bytes_type, [q] * code.lanes), index)
+                    best, index = first_largest(code, values)
                     code.store(act(code, best, slope), code.at(y, place, v * code.lanes), mask)
                     code.store_bytes(index, code.at(argmax, place, v * code.lanes), mask)
         return context.get_dummy_value()

@@ -106,6 +106,12 @@ class Code:
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         return self.b.call(self._intrinsic(f"fmuladd.{self.suffix}", self.type, [self.type] * 3), [a, b, c])
 
+    def larger(self, value: Value, best: Value) -> Value:
+        """Where `value` is the new maximum: the first of equals stays, a NaN wins over everything before it."""
+        unordered = self.b.fcmp_unordered(">", value, best)  # or either is NaN
+        known = self.b.or_(self.b.fcmp_ordered("ord", best, best), self.b.fcmp_unordered("uno", value, value))
+        return self.b.and_(unordered, known)
+
     def total(self, vector: Value) -> Value:
         """Sum of the lanes, in any order."""
         function = self._intrinsic(f"vector.reduce.fadd.{self.suffix}", self.element, [self.element, self.type])
