@@ -28,6 +28,10 @@ def forward(x: Array, w: Array | None, b: Array | None, groups: int, eps: float)
     if images is None:
         return None
     n, channels = len(x), x.shape[1]
+    cpu = compiled("group_norm", images)
+    if cpu is not None and cpu.applies(images):
+        y, kept = cpu.group_norm(images, w, b, groups, eps)
+        return _back(y, x), kept
     mean, variance = (a.reshape(n, groups, channels // groups) for a in columns.moments(images))  # type: ignore[union-attr]
     centre = mean.mean(2, keepdims=True)
     variance = (variance + (mean - centre) ** 2).mean(2)

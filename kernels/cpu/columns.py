@@ -23,11 +23,11 @@ MOMENTS, DOTS, AFFINE, COMBINE, ACT_DOTS, ACT_COMBINE = range(6)
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and biased variance of each column, in float64."""
-    wide, copies = _wide(x)
-    matrices, rows, width = wide.shape
-    chunks, size, _ = _split(*wide.shape)
+    matrix, copies = wide(x)
+    matrices, rows, width = matrix.shape
+    chunks, size, _ = _split(*matrix.shape)
     middle, first, second = (aligned((matrices, chunks, width), x.dtype) for _ in range(3))
-    _run(MOMENTS, wide, wide, wide, 0, [middle, first, second])
+    _run(MOMENTS, matrix, matrix, matrix, 0, [middle, first, second])
     counts = np.full((chunks, 1), size, np.float64)
     counts[-1] = rows - (chunks - 1) * size
     rest = first / counts
@@ -45,9 +45,9 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def affine(x: np.ndarray, middle: np.ndarray, scale: np.ndarray, shift: np.ndarray | None, slope: float = 1.0) -> np.ndarray:
     """act((x - middle) scale + shift)."""
-    wide, copies = _wide(x)
-    y = aligned(wide.shape, x.dtype)
-    _run(AFFINE, wide, wide, y, slope, _tiled(copies, middle, scale, shift))
+    matrix, copies = wide(x)
+    y = aligned(matrix.shape, x.dtype)
+    _run(AFFINE, matrix, matrix, y, slope, _tiled(copies, middle, scale, shift))
     return y.reshape(x.shape)
 
 
@@ -60,13 +60,13 @@ def dots(
     slope: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """sum(h) and sum(h (x - middle)) of each column, in float64, with h = g act'((x - middle) scale + shift)."""
-    wide, copies = _wide(x)
-    matrices, _, width = wide.shape
-    first, second = (aligned((matrices, _split(*wide.shape)[0], width), x.dtype) for _ in range(2))
+    matrix, copies = wide(x)
+    matrices, _, width = matrix.shape
+    first, second = (aligned((matrices, _split(*matrix.shape)[0], width), x.dtype) for _ in range(2))
     if slope == 1:
-        _run(DOTS, wide, g, wide, slope, [*_tiled(copies, middle), first, second])
+        _run(DOTS, matrix, g, matrix, slope, [*_tiled(copies, middle), first, second])
     else:
-        _run(ACT_DOTS, wide, g, wide, slope, [*_tiled(copies, middle, scale, shift), first, second])
+        _run(ACT_DOTS, matrix, g, matrix, slope, [*_tiled(copies, middle, scale, shift), first, second])
     total, dot = (np.add.reduce(a.reshape(matrices, -1, x.shape[-1]), axis=1, dtype=np.float64) for a in (first, second))
     return total.reshape(*x.shape[:-2], -1), dot.reshape(*x.shape[:-2], -1)
 
@@ -82,16 +82,16 @@ def combine(
     slope: float = 1.0,
 ) -> np.ndarray:
     """h scale + (x - middle) lean + constant, with h as in `dots`."""
-    wide, copies = _wide(x)
-    y = aligned(wide.shape, x.dtype)
+    matrix, copies = wide(x)
+    y = aligned(matrix.shape, x.dtype)
     if slope == 1:
-        _run(COMBINE, wide, g, y, slope, _tiled(copies, middle, scale, lean, constant))
+        _run(COMBINE, matrix, g, y, slope, _tiled(copies, middle, scale, lean, constant))
     else:
-        _run(ACT_COMBINE, wide, g, y, slope, _tiled(copies, middle, scale, lean, constant, shift))
+        _run(ACT_COMBINE, matrix, g, y, slope, _tiled(copies, middle, scale, lean, constant, shift))
     return y.reshape(x.shape)
 
 
-def _wide(x: np.ndarray) -> tuple[np.ndarray, int]:
+def wide(x: np.ndarray) -> tuple[np.ndarray, int]:
     """x as (matrices, rows, width), with some positions side by side; and how many."""
     *matrices, positions, channels = x.shape
     copies = _copies(positions, channels, lanes(x.dtype))

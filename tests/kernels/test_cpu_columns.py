@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("numba")
 
 import numba
-from nnscratch.kernels.cpu import columns
+from nnscratch.kernels.cpu import columns, group_norm
 
 # Narrow rows that can and cannot be put side by side, rows of several parts, one chunk and many, and the smallest.
 SHAPES = [(4096, 3), (245, 100), (1009, 7), (64, 1100), (3000, 64), (70000, 8), (130, 16), (1, 5), (7, 1), (2, 33)]
@@ -129,3 +129,25 @@ def test_a_bad_number_stays_in_its_column(bad):
     assert np.isfinite(mean[others]).all() and not np.isfinite(mean[5]) and np.isnan(variance[5])
     assert np.isfinite(columns.dots(x, g, numbers[0])[1][others]).all()
     assert np.argwhere(~np.isfinite(columns.affine(x, *numbers[:3]))).tolist() == [[1234, 5]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("shape", "groups"), [((4, 17, 12), 3), ((6, 100, 64), 8), ((5, 8, 1), 1), ((4, 33, 10), 10), ((9, 640, 30), 2)], ids=str
+)
+def test_groups_of_an_image_at_a_time(shape, groups, dtype):
+    rng = np.random.default_rng(0)
+    x = (rng.standard_normal(shape) * np.linspace(0.1, 3, shape[2]) + 100).astype(dtype)  # far from zero
+    w, b = (rng.standard_normal(shape[2]).astype(dtype) for _ in range(2))
+    assert group_norm.applies(x)
+    for weight, bias in ((w, b), (None, None), (w[::-1], None)):
+        y, (m, inverse) = group_norm.group_norm(x, weight, bias, groups, 1e-5)
+        parts = x.astype(np.float64).reshape(shape[0], shape[1], groups, -1)
+        mean, variance = parts.mean((1, 3)), parts.var((1, 3))
+        exact = ((parts - mean[:, None, :, None]) / np.sqrt(variance + 1e-5)[:, None, :, None]).reshape(shape)
+        exact = exact * (1 if weight is None else weight) + (0 if bias is None else bias)
+        unit = np.finfo(dtype).eps
+        np.testing.assert_allclose(m, mean, rtol=16 * unit)
+        np.testing.assert_allclose(inverse, 1 / np.sqrt(variance + 1e-5), rtol=1e3 * unit)
+        np.testing.assert_allclose(y, exact, rtol=1e3 * unit, atol=1e4 * unit)
+    assert not group_norm.applies(x[:3]) and not group_norm.applies(np.empty((4, 70000, 1), dtype))

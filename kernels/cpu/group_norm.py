@@ -1,0 +1,56 @@
+"""Group normalisation of images that fit the second-level cache: statistics and result of one before the next is read."""
+
+import numpy as np
+
+from .column_tiles import affine_tile, moments_tile
+from .columns import CHUNK, wide
+from .launch import parallel
+from .simd import aligned, at, plain
+
+IMAGES = 4  # at least, to share among threads
+
+
+def applies(x: np.ndarray) -> bool:
+    """Whether x (N, positions, C) is such a stack of images. Its sums are as long as those of `columns`."""
+    return len(x) >= IMAGES and 0 < x[0].size <= CHUNK
+
+
+def group_norm(
+    x: np.ndarray, w: np.ndarray | None, b: np.ndarray | None, groups: int, eps: float
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """(y, (m, inverse)) for x (N, positions, C): y = w (x - m) inverse + b, with m and inverse (N, groups) of each group."""
+    n, _, channels = x.shape
+    w = np.ones(channels, x.dtype) if w is None else plain(w)
+    b = np.zeros(channels, x.dtype) if b is None else plain(b)
+    images, _ = wide(x)
+    y, m, inverse = aligned(x.shape, x.dtype), np.empty((n, groups), x.dtype), np.empty((n, groups), x.dtype)
+    sizes = *images.shape[1:], channels, groups, float(eps)
+    flat = images.reshape(-1), y.reshape(-1), w, b, m.reshape(-1), inverse.reshape(-1)
+    _normalise(n, *flat, *sizes, nanoseconds=0.4 * x.nbytes)
+    return y, (m, inverse)
+
+
+@parallel
+def _normalise(item, x, y, w, b, m, inverse, rows, width, channels, groups, eps):
+    """One image as (rows, width): some positions side by side in a row."""
+    start, each = item * rows * width, channels // groups
+    numbers = np.empty((4, width), x.dtype)
+    middle, first, second, shift = numbers[0], numbers[1], numbers[2], numbers[3]
+    moments_tile(rows, width, width, at(x, start), at(middle, 0), at(first, 0), at(second, 0))
+    for group in range(groups):
+        mean, spread = 0.0, 0.0
+        for j in range(width):
+            if j % channels // each == group:
+                mean += np.float64(middle[j]) + np.float64(first[j]) / rows
+        mean /= width // groups
+        for j in range(width):
+            if j % channels // each == group:
+                rest = np.float64(first[j]) / rows
+                away = np.float64(middle[j]) + rest - mean
+                spread += np.float64(second[j]) - first[j] * rest + rows * away * away
+        scale = 1 / np.sqrt(spread / (rows * (width // groups)) + eps)
+        m[item * groups + group], inverse[item * groups + group] = mean, scale
+    for j in range(width):
+        group, c = item * groups + j % channels // each, j % channels
+        middle[j], first[j], shift[j] = m[group], inverse[group] * w[c], b[c]
+    affine_tile(rows, width, width, at(x, start), at(y, start), at(middle, 0), at(first, 0), at(shift, 0), 1.0)
