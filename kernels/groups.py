@@ -54,6 +54,10 @@ def backward(
         return None
     n, channels, g = len(x), x.shape[1], channels_last(g).reshape(images.shape)
     m, inverse = residuals
+    cpu = compiled("group_norm", images)
+    if needs[0] and cpu is not None and cpu.applies(images) and g.flags.carray:
+        gx, gw, gb = cpu.group_norm_vjp(g, images, m, inverse, w, groups)
+        return _back(gx, x), gw, gb
     middle, spread = _by_channel(m, channels), _by_channel(inverse, channels)
     total, dot = columns.dots(images, g, middle)  # type: ignore[misc]
     gw, gb = ((dot * spread).sum(0).astype(x.dtype), total.sum(0).astype(x.dtype))

@@ -150,4 +150,13 @@ def test_groups_of_an_image_at_a_time(shape, groups, dtype):
         np.testing.assert_allclose(m, mean, rtol=16 * unit)
         np.testing.assert_allclose(inverse, 1 / np.sqrt(variance + 1e-5), rtol=1e3 * unit)
         np.testing.assert_allclose(y, exact, rtol=1e3 * unit, atol=1e4 * unit)
+        g = rng.standard_normal(shape).astype(dtype)
+        xhat = ((parts - mean[:, None, :, None]) / np.sqrt(variance + 1e-5)[:, None, :, None]).reshape(shape)
+        h = (g.astype(np.float64) * (1 if weight is None else weight)).reshape(parts.shape)
+        away = (h * xhat.reshape(parts.shape)).mean((1, 3), keepdims=True)
+        expected = (h - h.mean((1, 3), keepdims=True) - xhat.reshape(parts.shape) * away).reshape(shape)
+        expected /= np.repeat(np.sqrt(variance + 1e-5), shape[2] // groups, 1)[:, None]
+        gx, gw, gb = group_norm.group_norm_vjp(g, x, m, inverse, weight, groups)
+        for actual, exact in ((gx, expected), (gw, (g * xhat).sum((0, 1))), (gb, g.astype(np.float64).sum((0, 1)))):
+            np.testing.assert_allclose(actual, exact, rtol=1e3 * unit, atol=1e4 * unit * abs(exact).max())
     assert not group_norm.applies(x[:3]) and not group_norm.applies(np.empty((4, 70000, 1), dtype))
