@@ -5,10 +5,12 @@ import numpy as np
 from .launch import threads
 from .product import add_parts, product
 from .product_plan import Plan, plan
-from .simd import aligned, lanes
+from .simd import aligned, lanes, plain
 
+NO_SUMS = np.empty(0)
 STREAM = 1 << 24  # bytes of a result that no cache holds until it is used
 RATE = 90  # products a nanosecond of one core, to estimate times
+NOTHING = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 LANES = {np.dtype(t): lanes(t) for t in (np.float32, np.float64)}
 ACTIVATIONS = {None: 0, "relu": 0, "leaky_relu": 0, "tanh": 1, "sigmoid": 2}  # what is left to do after bias and slope
 
@@ -65,8 +67,8 @@ def _run(
 ) -> None:
     """y = act(a b + bias); to `sums`, float64, the sums of a's rows."""
     (rows, depth), columns, dtype = a.shape, b.shape[1], y.dtype
-    nothing = np.empty(0, dtype)
-    bias = nothing if bias is None else np.require(bias, requirements=["C", "A", "W"])
+    nothing = NOTHING[dtype]
+    bias = nothing if bias is None else plain(bias)
     if not y.size:
         if sums is not None and depth:
             np.add.reduce(a, 1, np.float64, out=sums)
@@ -86,7 +88,7 @@ def _run(
     kept.fill(-1)
     last = (bias, kind) if whole else (nothing, 0)  # what is left for the kernel to do in the end
     target = y if whole else aligned((p.parts, *y.shape), dtype)
-    totals = np.zeros(0 if sums is None else p.parts * rows)
+    totals = NO_SUMS if sums is None else np.zeros(p.parts * rows)
     product(
         p.items, a_data, a_row, a_column, b_data, b_row, b_column, target.reshape(-1), last[0], totals, last[1], slope, p.sizes,
         aligned((workers * p.room,), dtype), kept, nanoseconds=rows * columns * depth / RATE,
@@ -109,4 +111,4 @@ def _flat(x: np.ndarray) -> tuple[np.ndarray, int, int]:
         if (column == 1 and row >= n) or (row == 1 and column >= m):
             size = (m - 1) * row + (n - 1) * column + 1
             return np.lib.stride_tricks.as_strided(x, (size,), (x.itemsize,)), row, column
-    return np.require(x, requirements=["C", "A", "W"]).reshape(-1), n, 1
+    return plain(x).reshape(-1), n, 1
