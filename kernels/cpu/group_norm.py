@@ -39,12 +39,12 @@ def _normalise(item, x, y, w, b, m, inverse, rows, width, channels, groups, eps)
     moments_tile(rows, width, width, at(x, start), at(middle, 0), at(first, 0), at(second, 0))
     for group in range(groups):
         mean, spread = 0.0, 0.0
-        for j in range(width):
-            if j % channels // each == group:
+        for begin in range(group * each, width, channels):
+            for j in range(begin, begin + each):
                 mean += np.float64(middle[j]) + np.float64(first[j]) / rows
         mean /= width // groups
-        for j in range(width):
-            if j % channels // each == group:
+        for begin in range(group * each, width, channels):
+            for j in range(begin, begin + each):
                 rest = np.float64(first[j]) / rows
                 away = np.float64(middle[j]) + rest - mean
                 spread += np.float64(second[j]) - first[j] * rest + rows * away * away
@@ -92,10 +92,9 @@ def _normalise_vjp(item, x, g, gx, w, m, inverse, sums, rows, width, channels, g
             h += w[c] * sums[1, item, c]
             away += w[c] * sums[0, item, c]
         share = spread * groups / (rows * width)
-        for j in range(width):
-            c = j % channels
-            if c // each == group:
-                scale[j], lean[j], constant[j] = spread * w[c], -share * spread * away, -share * h
+        for begin in range(group * each, width, channels):
+            for j in range(begin, begin + each):
+                scale[j], lean[j], constant[j] = spread * w[j % channels], -share * spread * away, -share * h
     combine_tile(
         rows, width, width, at(x, start), at(g, start), at(gx, start), at(middle, 0), at(scale, 0), at(lean, 0), at(constant, 0)
     )
